@@ -1,0 +1,1 @@
+"""Bytes become values and values bytes: the only folder that knows file formats."""

@@ -1,0 +1,1 @@
+"""What the data tell us, and what we decide."""

@@ -1,0 +1,319 @@
+"""Plan: everything that was decided about a dataset, each number with its reason.
+
+`planning` thinks; `preparation`, `training` and `inference` execute what stands here and decide nothing.
+A plan is a JSON file that a person can read and edit. It is checked when made and when loaded, and an
+edit by hand is remembered (`plan.but(...)`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from delineate.errors import PlanError
+from delineate.record import Record
+from delineate.space import LabelSchema, Shape, Spacing
+
+ConfigurationName = Literal["2d", "3d_fullres", "3d_lowres", "3d_cascade_fullres"]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Interval = tuple[float, float]
+
+
+class Normalization(Record):
+    """How the values of one channel become network input.
+
+    ct       clip to (low, high), subtract mean, divide by sd; the four numbers are the dataset's
+    zscore   subtract the scan's own mean, divide by its own sd; inside the non-zero mask if `masked`
+    unit     the scan's own minimum and maximum become 0 and 1
+    rgb      divide by 255
+    none     as it is
+    """
+
+    rule: Literal["ct", "zscore", "unit", "rgb", "none"]
+    masked: bool = False
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    sd: float | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        numbers = (self.low, self.high, self.mean, self.sd)
+        if self.rule == "ct" and None in numbers:
+            raise ValueError("rule 'ct' needs low, high, mean and sd")
+        return self
+
+
+class Denoise(Record):
+    """Artefact reduction before normalisation, the same in training and inference.
+
+    median  median filter of `size` voxels along each axis in the plane (and through it, if 3D)
+    n4      N4 bias field correction, Tustison 2010, doi:10.1109/TMI.2010.2046908
+    """
+
+    rule: Literal["none", "median", "n4"] = "none"
+    size: Annotated[int, Field(ge=3)] = 3
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if self.size % 2 == 0:
+            raise ValueError("size of a median filter is odd")
+        return self
+
+
+class ChannelPlan(Record):
+    """What happens to one input channel."""
+
+    name: str
+    normalization: Normalization
+    denoise: Denoise = Denoise()
+
+
+class NetworkSpec(Record):
+    """A network, completely described; `networks.build` makes it.
+
+    Stages run from full resolution to the bottleneck. Strides and kernels have one entry per
+    spatial axis of the network: two for a 2D configuration, three for 3D.
+
+    unet           plain U-Net, instance norm, leaky ReLU (nnU-Net's default)
+    residual_unet  residual encoder (nnU-Net's ResEnc presets)
+    seed_unet2d, seed_unet3d   two teaching networks of fixed layout, for comparison
+    """
+
+    kind: Literal["unet", "residual_unet", "seed_unet2d", "seed_unet3d"] = "unet"
+    features: Annotated[tuple[Count, ...], Field(min_length=1)]
+    strides: tuple[tuple[Count, ...], ...]
+    kernels: tuple[tuple[Count, ...], ...]
+    encoder_blocks: tuple[Count, ...]  # convolutions (unet) or residual blocks per stage
+    decoder_blocks: tuple[Count, ...]  # convolutions per stage, one entry fewer
+    deep_supervision: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        n = len(self.features)
+        lengths = (len(self.strides), len(self.kernels), len(self.encoder_blocks))
+        if any(length != n for length in lengths) or len(self.decoder_blocks) != n - 1:
+            raise ValueError(
+                f"{n} stages need {n} strides, kernels and encoder_blocks and {n - 1} "
+                f"decoder_blocks, got {lengths} and {len(self.decoder_blocks)}"
+            )
+        dims = {len(t) for t in (*self.strides, *self.kernels)}
+        if len(dims) != 1 or not dims <= {2, 3}:
+            raise ValueError(f"strides and kernels have 2 or 3 entries each, got {sorted(dims)}")
+        if any(k % 2 == 0 for kernel in self.kernels for k in kernel):
+            raise ValueError("kernel sizes are odd")
+        return self
+
+    @property
+    def dims(self) -> int:
+        """2 or 3."""
+        return len(self.strides[0])
+
+    @property
+    def divisor(self) -> tuple[int, ...]:
+        """What each patch edge must be a multiple of: the product of the strides."""
+        return tuple(math.prod(s[axis] for s in self.strides) for axis in range(self.dims))
+
+
+class Configuration(Record):
+    """One way to learn the dataset: a resolution, a patch, a batch, a network.
+
+    All triples run along (i, j, k) of the scans after they were turned to `Plan.orientation`.
+    A 2D configuration has a `slice_axis`: slices across it are the images, `patch` is 1 along it,
+    and its spacing is never changed.
+    """
+
+    spacing: tuple[Positive, Positive, Positive]  # mm; of slice_axis: ignored, slices stay
+    median_shape: Shape  # voxels of the median case at this spacing
+    patch: tuple[Count, Count, Count]
+    batch: Count
+    slice_axis: Literal[0, 1, 2] | None = None
+    network: NetworkSpec
+    batch_dice: bool  # Dice over the batch as one image, rather than per patch
+    previous: ConfigurationName | None = None  # cascade: whose labels are further input channels
+
+    @model_validator(mode="after")
+    def _patch_fits(self) -> Self:
+        divisor = self.network.divisor
+        edges = self.edges
+        if len(edges) != len(divisor):
+            raise ValueError(f"a {len(divisor)}D network does not fit a {len(edges)}D patch")
+        wrong = [e for e, d in zip(edges, divisor, strict=True) if e % d]
+        if wrong:
+            raise ValueError(f"patch {list(self.patch)} is not a multiple of {list(divisor)}")
+        return self
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """The patch as the network sees it: two edges in 2D, three in 3D."""
+        return tuple(n for axis, n in enumerate(self.patch) if axis != self.slice_axis)
+
+
+class Augmentation(Record):
+    """Probabilities and ranges of the random changes made in training (method: nnU-Net 2.8).
+
+    Angles in degrees; an interval is drawn from uniformly. `preset` names where the numbers are from.
+    """
+
+    preset: str = "nnunet"
+    rotation_probability: Probability = 0.2
+    rotation_deg: Interval = (-30.0, 30.0)
+    scale_probability: Probability = 0.2
+    scale: Interval = (0.7, 1.4)
+    elastic_probability: Probability = 0.0
+    elastic_displacement_mm: Interval = (1.0, 4.0)
+    elastic_grid_mm: Positive = 24.0
+    noise_probability: Probability = 0.1
+    noise_variance: Interval = (0.0, 0.1)
+    blur_probability: Probability = 0.2
+    blur_sigma: Interval = (0.5, 1.0)
+    brightness_probability: Probability = 0.15
+    brightness: Interval = (0.75, 1.25)
+    contrast_probability: Probability = 0.15
+    contrast: Interval = (0.75, 1.25)
+    low_resolution_probability: Probability = 0.25
+    low_resolution: Interval = (0.5, 1.0)
+    gamma_inverted_probability: Probability = 0.1
+    gamma_probability: Probability = 0.3
+    gamma: Interval = (0.7, 1.5)
+    mirror_probability: Probability = 0.5
+    flat_axis: Literal[0, 1, 2] | None = None  # rotate and low-resolve only in the other two axes
+
+    @model_validator(mode="after")
+    def _intervals(self) -> Self:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise ValueError(f"{name} is an interval (low, high), got {list(value)}")
+        return self
+
+
+class Training(Record):
+    """How the weights are found. Either `steps` or `minutes` ends the training, never both."""
+
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    momentum: Probability = 0.99  # sgd (Nesterov) only
+    schedule: Literal["poly", "cosine", "step", "constant"]
+    warmup: Probability = 0.0  # share of the training in which the rate rises from 0
+    step_factor: Positive = 0.1  # schedule "step": the rate is multiplied by this
+    step_every: Probability = 0.33  # ... after each such share of the training
+    steps: Count | None = None
+    minutes: Positive | None = None
+    validate_every: Count = 250  # steps
+    validation_batches: Count = 50
+    loss: Literal["dice_ce"] = "dice_ce"
+    foreground: Probability = 0.33  # share of the patches of a batch that must hold foreground
+    clip: Positive = 12.0  # gradient norm
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # weight averaging: decay per step, 0 is off
+    patience: Count | None = None  # validations without a new best after which training stops
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "auto"
+    mirror_axes: tuple[int, ...] = (0, 1, 2)  # for augmentation and for test-time mirroring
+    seed: int = 12345
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("give either steps or minutes: one of them ends the training")
+        return self
+
+
+class Plan(Record):
+    """What was decided for a dataset."""
+
+    version: Literal[1] = 1
+    dataset: str
+    fingerprint: str  # digest of the fingerprint that the plan was made from
+    labels: LabelSchema
+    channels: Annotated[tuple[ChannelPlan, ...], Field(min_length=1)]
+    orientation: str  # scans are turned to lie so ("RAS"); nothing is interpolated
+    crop_to_nonzero: bool = True
+    configurations: dict[ConfigurationName, Configuration]
+    use: tuple[ConfigurationName, ...]  # which of them `run` trains, in this order
+    folds: Annotated[int, Field(ge=2)] = 5
+    train_folds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    augmentation: dict[ConfigurationName, Augmentation]
+    training: Training
+    reasons: dict[str, str]  # path of a field -> why it has this value
+
+    @model_validator(mode="after")
+    def _refers_to_itself(self) -> Self:
+        for name in self.use:
+            if name not in self.configurations:
+                raise ValueError(f"use names {name!r}; there are {sorted(self.configurations)}")
+        for name, configuration in self.configurations.items():
+            before = configuration.previous
+            if before is not None and before not in self.configurations:
+                raise ValueError(f"configurations.{name}.previous is {before!r}, which is missing")
+        if set(self.augmentation) != set(self.configurations):
+            raise ValueError("augmentation needs one entry per configuration")
+        if any(fold >= self.folds or fold < 0 for fold in self.train_folds):
+            raise ValueError(f"train_folds are numbers below {self.folds}, got {self.train_folds}")
+        return self
+
+    @property
+    def first(self) -> ConfigurationName:
+        """The configuration used where none is named."""
+        return self.use[0]
+
+    def configuration(self, name: str | None = None) -> Configuration:
+        """A configuration by name, or the first that the plan uses."""
+        for known, configuration in self.configurations.items():
+            if known == (name or self.first):
+                return configuration
+        raise PlanError(f"the plan has no configuration {name!r}; it has {', '.join(self.configurations)}")
+
+    def set_by_hand(self, path: str, value: Any) -> Plan:
+        """A copy with the field at `path` set, which `reasons` then says.
+
+        `path` is dotted ("configurations.3d_fullres.batch", "training.minutes"); "batch" alone and
+        other unique endings are completed. Lists are given as lists. Everything is checked again.
+        """
+        tree = self.model_dump(mode="json")
+        full = _completed(tree, path)
+        *parents, last = full.split(".")
+        node: Any = tree
+        for part in parents:
+            node = node[part]
+        before, node[last] = node[last], value
+        if full in ("training.steps", "training.minutes") and value is not None:
+            other = "minutes" if last == "steps" else "steps"
+            node[other] = None
+        tree["reasons"][full] = f"set by hand (was {before})"
+        return type(self).from_json(json.dumps(tree), where=f"plan with {path} = {value}")
+
+
+def _leaves(tree: Any, prefix: str = "") -> list[str]:
+    if not isinstance(tree, dict):
+        return [prefix]
+    found = [] if not prefix else [prefix]
+    for key, item in tree.items():
+        if not (prefix == "" and key == "reasons"):
+            found += _leaves(item, f"{prefix}.{key}" if prefix else key)
+    return found
+
+
+def _completed(tree: dict[str, Any], path: str) -> str:
+    known = _leaves(tree)
+    if path in known:
+        return path
+    endings = [name for name in known if name.endswith("." + path)]
+    if len(endings) > 1:  # the same word in several configurations: the one in use is meant
+        used = [n for n in endings if n.startswith(f"configurations.{tree['use'][0]}.")]
+        endings = used if len(used) == 1 else endings
+    if len(endings) == 1:
+        return endings[0]
+    if endings:
+        raise PlanError(f"{path!r} is not unique in the plan: {', '.join(endings)}. Give more of it.")
+    raise PlanError(f"the plan has no field {path!r}. Open plan.json to see the fields.")
+
+
+def describe_spacing(spacing: Spacing) -> str:
+    """A spacing in words: 0.9 x 0.9 x 3 mm."""
+    return " x ".join(f"{s:.3g}" for s in spacing) + " mm"

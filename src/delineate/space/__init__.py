@@ -1,0 +1,24 @@
+"""What a scan is: voxels with a place in the patient."""
+
+from delineate.space.box import Box
+from delineate.space.geometry import Geometry
+from delineate.space.labels import Label, LabelMap, LabelSchema, Region
+from delineate.space.resampling import resample, resample_labels
+from delineate.space.triple import Shape, Spacing, triple
+from delineate.space.volume import Source, Volume
+
+__all__ = [
+    "Box",
+    "Geometry",
+    "Label",
+    "LabelMap",
+    "LabelSchema",
+    "Region",
+    "Shape",
+    "Source",
+    "Spacing",
+    "Volume",
+    "resample",
+    "resample_labels",
+    "triple",
+]
