@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,12 +30,16 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         if temporary.is_file():
             _to_disk(temporary)
-        os.replace(temporary, path)
+        if path.is_dir():  # a folder that holds files cannot be replaced in one step
+            old = path.parent / f".{uuid.uuid4().hex[:8]}{PARTIAL}-old-{path.name}"
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(path)
     finally:
         if temporary.is_dir():
-            for leftover in sorted(temporary.rglob("*"), reverse=True):
-                leftover.rmdir() if leftover.is_dir() else leftover.unlink()
-            temporary.rmdir()
+            shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
 
