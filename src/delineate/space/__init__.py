@@ -1,6 +1,7 @@
 """What a scan is: voxels with a place in the patient."""
 
 from delineate.space.box import Box
+from delineate.space.crop import nonzero_box, nonzero_mask
 from delineate.space.geometry import Geometry
 from delineate.space.labels import Label, LabelMap, LabelSchema, Region
 from delineate.space.resampling import resample, resample_labels
@@ -18,6 +19,8 @@ __all__ = [
     "Source",
     "Spacing",
     "Volume",
+    "nonzero_box",
+    "nonzero_mask",
     "resample",
     "resample_labels",
     "triple",
