@@ -25,7 +25,7 @@ from delineate.space.orientation import world_axes
 from delineate.space.triple import Spacing, triple
 from delineate.space.volume import Volume
 
-Field = npt.NDArray[np.float32]  # (i, j, k), one number per voxel
+Field = npt.NDArray[np.floating[Any]]  # (i, j, k), one number per voxel, in single precision
 Rng = np.random.Generator
 Layer = tuple[Field, str]  # an implicit shape, and the tissue that fills it
 
@@ -44,6 +44,8 @@ TISSUES: dict[str, tuple[float, ...]] = {
     "necrosis": (0.30, 0.32, 1.18, 0.55),
 }
 
+FOLD_MM = 30.0  # from one gyrus to the next but one
+FOLD_SLOPE = 2 * np.pi / FOLD_MM  # of the folds where they cross zero, per mm
 HEAD_MM = (152.0, 186.0, 164.0)  # extent of a head to the right, to anterior and to superior
 
 
@@ -88,7 +90,8 @@ class Ellipsoid:
         """About the signed distance of every voxel centre to the surface in mm, negative inside."""
         # |f| / |grad f| of the implicit form: exact for balls, near the surface for all; the small
         # terms only keep the centre finite.
-        reach = gradient = np.float32(0)
+        reach: Field = np.zeros(grid.shape, np.float32)
+        gradient: Field = np.zeros(grid.shape, np.float32)
         for place, centre, radius in zip(places(grid), self.centre, self.radii, strict=True):
             scaled = (place - np.float32(centre)) / np.float32(radius)
             reach = reach + scaled**2
@@ -115,7 +118,7 @@ def fraction(shape: Field) -> Field:
         if count > 1:
             change += np.gradient(shape, axis=axis) ** 2
     width = np.sqrt(change) + np.float32(1e-6)
-    return np.clip(np.float32(0.5) - shape / width, 0, 1)
+    return np.asarray(np.clip(np.float32(0.5) - shape / width, 0, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +127,7 @@ class Anatomy:
 
     skull: Ellipsoid  # its outer face
     brain: Ellipsoid
+    cerebellum: Ellipsoid
     ventricles: tuple[Ellipsoid, ...]
     nuclei: tuple[Ellipsoid, ...]
     eyes: tuple[Ellipsoid, ...]
@@ -147,6 +151,7 @@ class Anatomy:
         return cls(
             skull=Ellipsoid((0.0, 0.0, 0.0), _scaled((72, 89, 78), size)),
             brain=brain,
+            cerebellum=Ellipsoid((0.0, -48.0, -36.0), _scaled((48, 29, 25), size)),
             ventricles=(
                 *_pair((11.0, 8.0, 16.0), _scaled((6, 27, 9), size * widths)),
                 *_pair((19.0, -24.0, 9.0), _scaled((6, 15, 8), size * widths)),
@@ -161,7 +166,7 @@ class Anatomy:
             core=core,
             rim_mm=float(rng.uniform(3.5, 6.0)),
             outline=Waves.drawn(rng, length_mm=110, height=1.6),
-            folds=Waves.drawn(rng, length_mm=21, height=2.6, count=48),
+            folds=Waves.drawn(rng, length_mm=FOLD_MM, height=1.0, count=48),
             ragged=Waves.drawn(rng, length_mm=26, height=0.13 * tumour_mm, count=24),
             lumpy=Waves.drawn(rng, length_mm=17, height=0.07 * tumour_mm, count=24),
         )
@@ -169,26 +174,39 @@ class Anatomy:
     def layers(self, grid: Geometry) -> tuple[Layer, ...]:
         """Every shape on a grid with the tissue that fills it; later ones cover earlier ones."""
         x, y, z = places(grid)
-        outline, folds = self.outline.on(grid), self.folds.on(grid)
+        outline = self.outline.on(grid)
         head = self.skull.on(grid) - 6 + outline
-        base = -(z + 40 + 0.2 * y - 14 * np.exp(-((y + 45) ** 2) / 900))  # floor of the skull
-        inner = _both(self.brain.on(grid) - 5 + outline, base)
-        # Sulci: fluid follows the folds where they run deep, white matter where they run high.
-        fissure = np.abs(x) - np.float32(1.2) + 0.25 * np.maximum(0, 26 - z)
-        brain = _both(_both(inner + 3.5 + np.maximum(0, folds - 1), base + 5), -fissure)
-        white = brain + 4.5 + 1.6 * np.abs(folds)
+        floor = -(
+            z
+            + 38
+            + 0.2 * y
+            + 22 * np.exp(-((y + 48) ** 2) / 700)
+            + 7 * np.exp(-((np.abs(x) - 36) ** 2) / 300)
+        )
+        inner = _both(self.brain.on(grid) - 5 + outline, floor)
+        cerebellum = self.cerebellum.on(grid)
+        # A sulcus is a sheet of fluid where the folds cross zero, down to a depth; cortex lines it.
+        sheet = np.abs(self.folds.on(grid)) / FOLD_SLOPE
+        sulci = _both(sheet - 0.8, -(inner + 12))
+        fissure = np.abs(x) - 1.2 + 0.25 * np.maximum(0, 26 - z)
+        outside = -np.minimum(np.minimum(sulci, fissure), cerebellum - 2)
+        brain = _both(inner + 2.5, outside)
+        white = _both(_both(inner + 6.5, -_both(sheet - 4.0, -(inner + 16))), outside + 3)
         ventricles = _any(shape.on(grid) for shape in self.ventricles)
-        tissue = _both(_both(inner + 4, brain + 1), -ventricles + 1)
+        tissue = _both(_both(inner + 3.5, 2.5 - cerebellum), _both(0.5 - fissure, 1 - ventricles))
         tumour = _both(self.tumour.on(grid) + self.ragged.on(grid), tissue)
         core = _both(self.core.on(grid) + self.lumpy.on(grid), tumour + 1)
+        little = _both(cerebellum, inner + 3)
         return (
             (head, "fat"),
             (head + 5, "muscle"),
-            (_any([shape.on(grid) for shape in self.eyes]), "fluid"),
+            (_any(shape.on(grid) for shape in self.eyes), "fluid"),
             (_both(inner - 5.5, head + 4), "bone"),
             (inner, "fluid"),
             (brain, "grey"),
             (white, "white"),
+            (little, "grey"),
+            (little + 5 + 2 * sheet / (1 + sheet), "white"),
             (_any(shape.on(grid) for shape in self.nuclei), "grey"),
             (ventricles, "fluid"),
             (tumour, "oedema"),
