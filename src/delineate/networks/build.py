@@ -1,0 +1,108 @@
+"""Build: from the plan's description of a network to the network."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from delineate.errors import PlanError
+from delineate.networks.blocks import SLOPE, ResidualBlock
+from delineate.networks.seed import FEATURES_2D, FEATURES_3D, SeedUNet2d, SeedUNet3d
+from delineate.networks.unet import ResidualUNet, UNet
+from delineate.planning.plan import NetworkSpec
+
+SEED_STAGES = {"seed_unet2d": (2, FEATURES_2D), "seed_unet3d": (3, FEATURES_3D)}  # axes, features
+
+
+def build_network(spec: NetworkSpec, inputs: int, outputs: int, *, seed: int = 0) -> nn.Module:
+    """The network that `spec` describes, on the CPU, its weights drawn with `seed`.
+
+    In `train()` with deep supervision it returns a tuple of logits (batch, output, ...) from finest to
+    coarsest; without, and in `eval()`, the finest logits. The global random generator is not touched.
+    """
+    network = blueprint(spec, inputs, outputs).to_empty(device="cpu")
+    initialise(network, torch.Generator().manual_seed(seed))
+    return network
+
+
+def blueprint(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
+    """The network without memory for its weights (device "meta"): to count, or to load weights into."""
+    with torch.device("meta"):
+        return _assembled(spec, inputs, outputs)
+
+
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Draws the weights: Kaiming normal for convolutions, biases 0, norms 1 and 0.
+
+    The last norm of a residual block starts at zero, so that the block starts as its shortcut.
+    Source: He 2015, doi:10.1109/ICCV.2015.123; Goyal 2017, arXiv:1706.02677 (zero-initialised blocks).
+    """
+    for module in network.modules():
+        match module:
+            case nn.Conv2d() | nn.Conv3d() | nn.ConvTranspose2d() | nn.ConvTranspose3d():
+                nn.init.kaiming_normal_(module.weight, a=SLOPE, generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            case nn.InstanceNorm2d() | nn.InstanceNorm3d() | nn.BatchNorm3d():
+                module.reset_parameters()
+    for module in network.modules():
+        if isinstance(module, ResidualBlock):
+            nn.init.zeros_(module.norm.get_parameter("weight"))
+            nn.init.zeros_(module.norm.get_parameter("bias"))
+
+
+def parameters(network: nn.Module) -> int:
+    """How many numbers the network learns."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def seed_spec(kind: str) -> NetworkSpec:
+    """The description of one of the two teaching networks: "seed_unet2d" or "seed_unet3d"."""
+    if kind not in SEED_STAGES:
+        raise PlanError(f"expected {' or '.join(SEED_STAGES)}, got {kind!r}.")
+    dims, features = SEED_STAGES[kind]
+    n = len(features)
+    return NetworkSpec.model_validate(
+        {
+            "kind": kind,
+            "features": features,
+            "strides": ((1,) * dims, *((2,) * dims,) * (n - 1)),
+            "kernels": ((3,) * dims,) * n,
+            "encoder_blocks": (2,) * n,
+            "decoder_blocks": (2,) * (n - 1),
+            "deep_supervision": False,
+        }
+    )
+
+
+def _assembled(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
+    layout = (
+        spec.features,
+        spec.strides,
+        spec.kernels,
+        spec.encoder_blocks,
+        spec.decoder_blocks,
+        spec.deep_supervision,
+    )
+    match spec.kind:
+        case "unet":
+            return UNet(inputs, outputs, *layout)
+        case "residual_unet":
+            return ResidualUNet(inputs, outputs, *layout)
+        case "seed_unet2d":
+            _check_seed(spec)
+            return SeedUNet2d(inputs, outputs)
+        case "seed_unet3d":
+            _check_seed(spec)
+            return SeedUNet3d(inputs, outputs)
+
+
+def _check_seed(spec: NetworkSpec) -> None:
+    expected = seed_spec(spec.kind)
+    wrong = [name for name in type(spec).model_fields if getattr(spec, name) != getattr(expected, name)]
+    if wrong:
+        raise PlanError(
+            f"{spec.kind} has a fixed layout, but the plan changes its {', '.join(wrong)}: expected "
+            f"{[getattr(expected, name) for name in wrong]}, got {[getattr(spec, name) for name in wrong]}. "
+            f"Restore it, or choose the kind 'unet', whose layout is free."
+        )
