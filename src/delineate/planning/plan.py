@@ -169,7 +169,7 @@ class Augmentation(Record):
     elastic_displacement_mm: Interval = (1.0, 4.0)
     elastic_grid_mm: Positive = 24.0
     noise_probability: Probability = 0.1
-    noise_variance: Interval = (0.0, 0.1)
+    noise_sd: Interval = (0.0, 0.1)  # nnU-Net names it a variance and uses it as a standard deviation
     blur_probability: Probability = 0.2
     blur_sigma: Interval = (0.5, 1.0)
     brightness_probability: Probability = 0.15
