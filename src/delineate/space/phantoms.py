@@ -274,16 +274,16 @@ def balls(rng: Rng, *, size: int = 24, noise: float = 0.1) -> tuple[Volume, Labe
 
     The grid has `size` voxels of about 1 mm along each axis, a little anisotropic, in a random place.
     """
-    spacing = rng.uniform(0.9, 1.2, 3)
+    spacing = rng.uniform(0.9, 1.1, 3)
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = rng.uniform(-50, 50, 3)
     grid = Geometry((size, size, size), affine)
     side = rng.permutation([0.3, 0.7])
     labels = np.zeros(grid.shape, np.uint8)
     scan = np.zeros(grid.shape, np.float32)
-    for value, (place, share) in enumerate(zip(side, (0.24, 0.16), strict=True), 1):
+    for value, (place, share) in enumerate(zip(side, (0.21, 0.15), strict=True), 1):
         middle = grid.to_world(size * np.array([place, *rng.uniform(0.38, 0.62, 2)]))
-        radius = share * size * float(rng.uniform(0.85, 1.1))
+        radius = share * size * float(spacing[0] * rng.uniform(0.9, 1.1))
         ball = Ellipsoid(triple(float(c) for c in middle), (radius, radius, radius)).on(grid)
         scan += value * fraction(ball)
         labels[ball < 0] = value
@@ -370,9 +370,10 @@ def _drawn_tumour(rng: Rng, brain: Ellipsoid, radius: float) -> tuple[Ellipsoid,
     """The tumour with its oedema, and the core off its centre: in one hemisphere, above the base."""
     side = rng.choice([-1.0, 1.0])
     angle, height = rng.uniform(-2.4, 2.4), rng.uniform(-0.1, 0.5)
-    reach = rng.uniform(0.42, 0.62)
-    direction = np.array([side * max(0.45, abs(np.cos(angle))), np.sin(angle), height])
-    centre = np.array(brain.centre) + reach * direction * brain.radii
+    reach = rng.uniform(0.5, 0.68)
+    direction = np.array([side * max(0.6, abs(np.cos(angle))), np.sin(angle), height])
+    direction *= reach / np.linalg.norm(direction)
+    centre = np.array(brain.centre) + direction * brain.radii
     radii = radius * rng.uniform(0.85, 1.15, 3)
     core = centre + rng.uniform(-0.15, 0.15, 3) * radius
     core_radii = radii * rng.uniform(0.58, 0.7)
