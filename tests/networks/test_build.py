@@ -2,7 +2,16 @@ import pytest
 import torch
 
 from delineate.errors import PlanError
-from delineate.networks import ResidualUNet, UNet, blueprint, build_network, initialise, parameters, seed_spec
+from delineate.networks import (
+    ResidualUNet,
+    UNet,
+    blueprint,
+    build_network,
+    initialise,
+    inputs_of,
+    parameters,
+    seed_spec,
+)
 from delineate.networks.blocks import ResidualBlock
 from delineate.planning.plan import NetworkSpec
 
@@ -80,3 +89,9 @@ def test_initialising_covers_every_parameter():
             parameter.data.fill_(float("nan"))
         initialise(network, torch.Generator().manual_seed(0))
         assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
+
+
+def test_a_cascade_reads_one_more_channel_per_label(make_plan):
+    plan = make_plan(cascade=True)
+    assert inputs_of(plan, "3d_lowres") == 2
+    assert inputs_of(plan, "3d_cascade_fullres") == 2 + 2

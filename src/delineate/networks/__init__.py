@@ -1,17 +1,35 @@
 """What learns: the networks, and the folder in which trained ones are given away."""
 
-from delineate.networks.build import blueprint, build_network, initialise, parameters, seed_spec
+from delineate.networks.build import (
+    blueprint,
+    build_network,
+    initialise,
+    inputs_of,
+    parameters,
+    seed_spec,
+)
+from delineate.networks.facts import Facts, Score, card
+from delineate.networks.model import CleanUp, Manifest, Model, required, write_model
 from delineate.networks.seed import SeedUNet2d, SeedUNet3d
 from delineate.networks.unet import ResidualUNet, UNet
 
 __all__ = [
+    "CleanUp",
+    "Facts",
+    "Manifest",
+    "Model",
     "ResidualUNet",
+    "Score",
     "SeedUNet2d",
     "SeedUNet3d",
     "UNet",
     "blueprint",
     "build_network",
+    "card",
     "initialise",
+    "inputs_of",
     "parameters",
+    "required",
     "seed_spec",
+    "write_model",
 ]

@@ -9,7 +9,7 @@ from delineate.errors import PlanError
 from delineate.networks.blocks import SLOPE, ResidualBlock
 from delineate.networks.seed import FEATURES_2D, FEATURES_3D, SeedUNet2d, SeedUNet3d
 from delineate.networks.unet import ResidualUNet, UNet
-from delineate.planning.plan import NetworkSpec
+from delineate.planning.plan import NetworkSpec, Plan
 
 SEED_STAGES = {"seed_unet2d": (2, FEATURES_2D), "seed_unet3d": (3, FEATURES_3D)}  # axes, features
 
@@ -49,6 +49,15 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
         if isinstance(module, ResidualBlock):
             nn.init.zeros_(module.norm.get_parameter("weight"))
             nn.init.zeros_(module.norm.get_parameter("bias"))
+
+
+def inputs_of(plan: Plan, name: str) -> int:
+    """How many channels the network of a configuration reads.
+
+    In a cascade each label of the previous stage is one more: 1 where it was found, 0 elsewhere.
+    """
+    cascaded = plan.configuration(name).previous is not None
+    return len(plan.channels) + (len(plan.labels.labels) if cascaded else 0)
 
 
 def parameters(network: nn.Module) -> int:

@@ -1,0 +1,277 @@
+"""Model: the folder in which trained networks are given away.
+
+    MODEL/
+      manifest.json                      version, facts, SHA-256 of every other file
+      plan.json labels.json cleanup.json what was decided, as records
+      CARD.md                            what it is, for people
+      3d_fullres/fold_0.safetensors ...  the weights, one file per fold
+
+Loading reads JSON and safetensors and runs no code. A folder in which anything is missing, added or
+altered is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from delineate.errors import ModelError, RecordError
+from delineate.io.disk import replacing
+from delineate.networks.build import blueprint, inputs_of
+from delineate.networks.facts import Facts
+from delineate.planning.plan import Plan
+from delineate.record import Record
+from delineate.space import LabelSchema
+
+MANIFEST = "manifest.json"
+VERSION = 1
+RECORDS = ("plan.json", "labels.json", "cleanup.json", "CARD.md")
+WEIGHTS = re.compile(r"(2d|3d_fullres|3d_lowres|3d_cascade_fullres)/fold_(\d+)\.safetensors")
+REPACK = "Copy or download the model folder again, or make it anew with:  delineate pack RUN MODEL"
+
+Weights = Mapping[str, Tensor]  # a state_dict
+
+
+class CleanUp(Record):
+    """What is removed from a prediction: everything but the largest connected component (26 neighbours).
+
+    foreground  first, of all structures together
+    structures  then of each of these, by name
+    reasons     the figures behind each decision
+    """
+
+    foreground: bool = False
+    structures: tuple[str, ...] = ()
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+
+class Manifest(Record):
+    """What a model folder holds: SHA-256 (hex) by path, with what it was made, and the facts."""
+
+    version: Literal[1] = 1
+    made_with: dict[str, str]
+    facts: Facts
+    files: dict[str, str] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder that was verified."""
+
+    folder: Path
+    plan: Plan
+    cleanup: CleanUp
+    manifest: Manifest
+    card: str
+
+    @classmethod
+    def open(cls, folder: Path) -> Model:
+        """The model in a folder, once every file is the one that was packed.
+
+        Raises:
+            ModelError: a file is missing, added, altered or of a kind that has no place in a model.
+        """
+        manifest = _manifest(folder)
+        _check_names(folder, manifest)
+        _check_complete(folder, manifest)
+        _check_content(folder, manifest)
+        plan = Plan.load(folder / "plan.json")
+        if LabelSchema.load(folder / "labels.json") != plan.labels:
+            raise ModelError(f"{folder}: labels.json and plan.json list different labels. {REPACK}")
+        model = cls(
+            folder=folder,
+            plan=plan,
+            cleanup=CleanUp.load(folder / "cleanup.json"),
+            manifest=manifest,
+            card=(folder / "CARD.md").read_text(encoding="utf-8"),
+        )
+        _check_weights(folder, plan, model.folds)
+        return model
+
+    @property
+    def folds(self) -> dict[str, tuple[int, ...]]:
+        """Which folds of which configuration there are."""
+        found: dict[str, list[int]] = {}
+        for name in self.manifest.files:
+            if match := WEIGHTS.fullmatch(name):
+                found.setdefault(match[1], []).append(int(match[2]))
+        return {name: tuple(sorted(folds)) for name, folds in found.items()}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) that names this model: of its manifest, which names every file."""
+        return self.manifest.digest()
+
+    def networks(self, device: str = "cpu") -> dict[str, tuple[nn.Module, ...]]:
+        """Per configuration the networks of its folds, on `device`, ready to predict."""
+        return {
+            name: tuple(self._network(name, fold, device) for fold in folds)
+            for name, folds in self.folds.items()
+        }
+
+    def _network(self, name: str, fold: int, device: str) -> nn.Module:
+        path = f"{name}/fold_{fold}.safetensors"
+        content = (self.folder / path).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.manifest.files[path]:
+            raise ModelError(f"{self.folder / path}: was altered after it was opened. {REPACK}")
+        configuration = self.plan.configuration(name)
+        network = blueprint(configuration.network, inputs_of(self.plan, name), len(self.plan.labels.outputs))
+        try:
+            network.load_state_dict(safetensors.torch.load(content), assign=True)
+        except (safetensors.SafetensorError, RuntimeError) as error:
+            raise ModelError(
+                f"{self.folder / path}: does not hold the weights of the network in plan.json: "
+                f"{str(error).splitlines()[-1].strip()}. {REPACK}"
+            ) from None
+        return network.float().requires_grad_(False).to(device).eval()
+
+
+def write_model(
+    folder: Path,
+    *,
+    plan: Plan,
+    weights: Mapping[str, Mapping[int, Weights]],
+    card: str,
+    facts: Facts,
+    cleanup: CleanUp | None = None,
+) -> Model:
+    """Writes a model folder, whole or not at all, and opens it.
+
+    weights  per configuration and fold the network's `state_dict`
+    """
+    _check_weights(folder, plan, {name: tuple(folds) for name, folds in weights.items()})
+    texts = {
+        "plan.json": plan.to_json(),
+        "labels.json": plan.labels.to_json(),
+        "cleanup.json": (cleanup or CleanUp()).to_json(),
+        "CARD.md": card,
+    }
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
+        for name, folds in weights.items():
+            (temporary / name).mkdir()
+            for fold, state in folds.items():
+                tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+                safetensors.torch.save_file(tensors, temporary / name / f"fold_{fold}.safetensors")
+        files = {name: _sha256(temporary / name) for name in sorted(_files(temporary))}
+        manifest = Manifest(made_with=_made_with(), facts=facts, files=files)
+        (temporary / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return Model.open(folder)
+
+
+def _made_with() -> dict[str, str]:
+    return {
+        "delineate": importlib.metadata.version("delineate"),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+    }
+
+
+def _manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelError(
+            f"{folder}: holds no model: expected a folder with {MANIFEST}. "
+            f"Make one with:  delineate pack RUN MODEL"
+        )
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ModelError(f"{path}: is not JSON ({error}). {REPACK}") from None
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != VERSION:
+        raise ModelError(
+            f"{path}: expected a model of version {VERSION}, got {version!r}. "
+            f"If it was made by a newer delineate, update:  pip install --upgrade delineate"
+        )
+    try:
+        return Manifest.load(path)
+    except RecordError as error:
+        raise ModelError(f"{error}\n{REPACK}") from None
+
+
+def _check_names(folder: Path, manifest: Manifest) -> None:
+    """Every name is one of ours: so none leads out of the folder, and none is a file that runs code."""
+    foreign = [n for n in manifest.files if n not in RECORDS and not WEIGHTS.fullmatch(n)]
+    if foreign:
+        raise ModelError(
+            f"{folder / MANIFEST}: lists files that have no place in a model: {', '.join(foreign[:5])}. "
+            f"Expected {', '.join(RECORDS)} and CONFIGURATION/fold_N.safetensors. Do not use this folder "
+            f"unless you know who made it."
+        )
+
+
+def _check_complete(folder: Path, manifest: Manifest) -> None:
+    there = set(_files(folder)) - {MANIFEST}
+    missing = sorted((set(manifest.files) | set(RECORDS)) - there)
+    extra = sorted(there - set(manifest.files))
+    if missing:
+        raise ModelError(f"{folder}: is incomplete, without {', '.join(missing[:5])}. {REPACK}")
+    if extra:
+        raise ModelError(
+            f"{folder}: holds files that were not packed: {', '.join(extra[:5])}. Remove them if you know "
+            f"them; otherwise do not use this folder. {REPACK}"
+        )
+
+
+def _check_content(folder: Path, manifest: Manifest) -> None:
+    altered = [name for name, digest in manifest.files.items() if _sha256(folder / name) != digest]
+    if altered:
+        raise ModelError(
+            f"{folder}: {', '.join(altered[:5])} differ from what was packed (SHA-256). {REPACK}"
+        )
+
+
+def _check_weights(folder: Path, plan: Plan, folds: Mapping[str, tuple[int, ...]]) -> None:
+    """Every configuration that the plan uses, and what it builds on, has weights; no other has."""
+    needed = set(required(plan))
+    missing = sorted(needed - {name for name, some in folds.items() if some})
+    if missing:
+        raise ModelError(
+            f"{folder}: the plan uses {', '.join(missing)}, for which there are no weights. "
+            f"Train it, or take it out of the plan's `use`."
+        )
+    extra = sorted(set(folds) - needed)
+    if extra:
+        raise ModelError(
+            f"{folder}: there are weights for {', '.join(extra)}, which the plan does not use "
+            f"(it uses {', '.join(plan.use)}). Leave them out, or add them to the plan's `use`."
+        )
+
+
+def required(plan: Plan) -> tuple[str, ...]:
+    """The configurations to run, each after the one whose labels it reads."""
+    ordered: dict[str, None] = {}
+    for name in plan.use:
+        before = plan.configuration(name).previous
+        ordered |= dict.fromkeys([name] if before is None else [before, name])
+    return tuple(ordered)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Names below `folder`, "/" between the parts; a link counts as a file, whatever it leads to."""
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not path.is_dir():
+            if path.is_symlink():
+                raise ModelError(f"{path}: is a link; a model holds only files. {REPACK}")
+            yield path.relative_to(folder).as_posix()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
