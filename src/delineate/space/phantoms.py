@@ -278,7 +278,7 @@ def balls(rng: Rng, *, size: int = 24, noise: float = 0.1) -> tuple[Volume, Labe
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = rng.uniform(-50, 50, 3)
     grid = Geometry((size, size, size), affine)
-    side = rng.permutation([0.3, 0.7])
+    side = rng.permutation([0.27, 0.72])
     labels = np.zeros(grid.shape, np.uint8)
     scan = np.zeros(grid.shape, np.float32)
     for value, (place, share) in enumerate(zip(side, (0.21, 0.15), strict=True), 1):
