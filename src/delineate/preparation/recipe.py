@@ -1,0 +1,177 @@
+"""Recipe: everything that happens to a patch between the store and the network.
+
+`draw` decides for one sample, from its own random generator, and says how large a box to read. `apply`
+makes the batch, on the device of the tensors it is given. The order is nnU-Net's: deform (one
+interpolation for all of it), noise, blur, brightness, contrast, low resolution, gamma from the top,
+gamma, mirror; then channels that were normalised within a mask are zero again where they were, and
+the labels of a previous stage become channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from delineate.errors import GeometryError
+from delineate.planning.plan import Augmentation, ConfigurationName, Plan
+from delineate.preparation.appearance import draw_changes
+from delineate.preparation.cascade import Corruption, draw_corruption, one_hot
+from delineate.preparation.deform import Deform, Edges, draw_deform
+from delineate.preparation.transform import Change, Mirror, draw_mirror
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """What was read from a case for one sample: a box whose centre is that of the patch.
+
+    image     (channel, *box) float32
+    labels    (*box) whole numbers: 0 background, n the n-th label, -1 unknown
+    previous  (*box) labels of the previous stage of a cascade
+    """
+
+    image: Tensor
+    labels: Tensor
+    previous: Tensor | None = None
+
+    def on(self, device: torch.device) -> Cutout:
+        """The same on a device."""
+        previous = None if self.previous is None else self.previous.to(device)
+        return Cutout(self.image.to(device), self.labels.to(device), previous)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Everything that was drawn for one sample."""
+
+    edges: Edges
+    deform: Deform
+    changes: tuple[Change, ...]
+    mirror: Mirror
+    corruption: Corruption | None = None
+
+    @property
+    def reach(self) -> Edges:
+        """The edges of the box to read, centred on the patch."""
+        return self.deform.reach(self.edges)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How samples are made for one network.
+
+    Axes are those of the network: a 2D network has two.
+
+    augmentation     probabilities and ranges, or None where nothing is random (validation)
+    edges            of the patch
+    spacing          mm along each axis
+    channels         of the image
+    mirror_axes      axes that may be mirrored
+    masked_channels  channels whose zeros mean "outside the patient" and stay zeros
+    outside_label    what the label is beyond the scan: 0 background, or -1 unknown
+    previous_labels  labels of the previous stage, each an input channel after those of the image
+    """
+
+    augmentation: Augmentation | None
+    edges: Edges
+    spacing: tuple[float, ...]
+    channels: int = 1
+    mirror_axes: tuple[int, ...] = ()
+    masked_channels: tuple[int, ...] = ()
+    outside_label: int = 0
+    previous_labels: int = 0
+
+    @classmethod
+    def of(cls, plan: Plan, name: ConfigurationName) -> Self:
+        """The recipe that a plan gives for one of its configurations."""
+        configuration = plan.configuration(name)
+        kept = [axis for axis in range(3) if axis != configuration.slice_axis]
+        masked = [n for n, channel in enumerate(plan.channels) if channel.normalization.masked]
+        return cls(
+            plan.augmentation[name],
+            edges=configuration.edges,
+            spacing=tuple(configuration.spacing[axis] for axis in kept),
+            channels=len(plan.channels),
+            mirror_axes=tuple(n for n, axis in enumerate(kept) if axis in plan.training.mirror_axes),
+            masked_channels=tuple(masked),
+            outside_label=0 if plan.labels.ignore is None else -1,
+            previous_labels=len(plan.labels.labels) if configuration.previous else 0,
+        )
+
+    @property
+    def still(self) -> Recipe:
+        """The same recipe with nothing random in it: for validation."""
+        return replace(self, augmentation=None)
+
+    @property
+    def has_unknown(self) -> bool:
+        """Whether some voxels may be unknown: the schema has an ignore label."""
+        return self.outside_label < 0
+
+    @property
+    def inputs(self) -> int:
+        """Channels that the network gets."""
+        return self.channels + self.previous_labels
+
+    def draw(self, rng: np.random.Generator) -> Draw:
+        """What happens to one sample; always drawn in the same order."""
+        a, dims = self.augmentation, len(self.edges)
+        if a is None:
+            return Draw(self.edges, Deform(tuple(range(dims))), (), Mirror((False,) * dims))
+        deform = draw_deform(rng, a, self.spacing)
+        changes = draw_changes(rng, a, self.channels, dims)
+        mirror = draw_mirror(rng, dims, self.mirror_axes, a.mirror_probability)
+        if not self.previous_labels:
+            return Draw(self.edges, deform, changes, mirror)
+        corruption = draw_corruption(rng, self.previous_labels, self.spacing)
+        return Draw(self.edges, deform, changes, mirror, corruption)
+
+    def apply(self, cutouts: Sequence[Cutout], draws: Sequence[Draw]) -> tuple[Tensor, Tensor]:
+        """Images (sample, channel, *edges) float32 and labels (sample, *edges) int64."""
+        first = cutouts[0].image
+        images = first.new_empty((len(cutouts), self.inputs, *self.edges), dtype=torch.float32)
+        labels = torch.empty((len(cutouts), *self.edges), dtype=torch.int64, device=first.device)
+        for cutout, draw, image, label in zip(cutouts, draws, images, labels, strict=True):
+            self._check(cutout, draw)
+            image[: self.channels] = self._image(cutout.image, draw)
+            maps = self._labels(cutout, draw)
+            label.copy_(maps[0])
+            if self.previous_labels:
+                previous = maps[1] if draw.corruption is None else draw.corruption.apply(maps[1])
+                image[self.channels :] = one_hot(previous, self.previous_labels)
+        return images, labels
+
+    def _image(self, source: Tensor, draw: Draw) -> Tensor:
+        image = draw.deform.apply_to_image(source, self.edges)
+        outside = image[list(self.masked_channels)] == 0 if self.masked_channels else None
+        for change in draw.changes:
+            image = change.apply(image)
+        if outside is not None and draw.changes:
+            for channel, zeros in zip(self.masked_channels, outside, strict=True):
+                image[channel].masked_fill_(zeros, 0)
+        return draw.mirror.apply(image)
+
+    def _labels(self, cutout: Cutout, draw: Draw) -> Tensor:
+        """(map, *edges): the labels, and those of the previous stage where there are any."""
+        if self.previous_labels == 0 or cutout.previous is None:
+            maps = cutout.labels[None]
+        else:
+            maps = torch.stack([cutout.labels, cutout.previous.to(cutout.labels)])
+        maps = draw.deform.apply_to_labels(maps, self.edges, outside=self.outside_label)
+        if not self.has_unknown:
+            maps = maps.clamp(min=0)  # "unknown" beyond the patient is background
+        return draw.mirror.apply(maps)
+
+    def _check(self, cutout: Cutout, draw: Draw) -> None:
+        image, labels, expected = tuple(cutout.image.shape), tuple(cutout.labels.shape), draw.reach
+        if image != (self.channels, *expected) or labels != expected:
+            raise GeometryError(
+                f"this sample reads {self.channels} channels of {expected} voxels, "
+                f"got an image of {image} and labels of {labels}"
+            )
+        if self.previous_labels and cutout.previous is None:
+            raise GeometryError("this recipe needs the labels of the previous stage, got none")
