@@ -1,1 +1,44 @@
 """Bytes become values and values bytes: the only folder that knows file formats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from delineate.io.read import (
+    SUFFIXES,
+    LabelFile,
+    is_scan,
+    read_geometry,
+    read_label_values,
+    read_volume,
+    suffix_of,
+)
+from delineate.io.write import write_labels, write_volume
+
+if TYPE_CHECKING:
+    from delineate.io.dicom import Series, find_series, read_series, split_series
+
+__all__ = [
+    "SUFFIXES",
+    "LabelFile",
+    "Series",
+    "find_series",
+    "is_scan",
+    "read_geometry",
+    "read_label_values",
+    "read_series",
+    "read_volume",
+    "split_series",
+    "suffix_of",
+    "write_labels",
+    "write_volume",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The DICOM names, loaded when they are asked for: pydicom takes a quarter of a second."""
+    if name in ("Series", "find_series", "read_series", "split_series"):
+        from delineate.io import dicom
+
+        return getattr(dicom, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,265 @@
+"""DICOM: a folder of slices, or one file with one frame or many.
+
+A folder is read by headers first: `find_series` lists what it holds, `read_series` makes one series a
+volume (module `stack` has the checks), `split_series` takes a series apart that holds several volumes.
+Images without a place in the patient (ultrasound, radiographs, photographs) are read as pictures.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from delineate.errors import DataError, MissingPackage
+from delineate.io.foreign import quiet, reading
+from delineate.io.frames import VOLUMETRIC, Frame, dataset, frames_of, is_dicom, object_kind, read_header
+from delineate.io.rescale import Rescale
+from delineate.io.stack import Frames, Stack, split, stack
+from delineate.space import Geometry, Source, Volume
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Series:
+    """The frames of one series, in no order yet.
+
+    where  the folder or file, for messages
+    uid    SeriesInstanceUID; may be empty
+    notes  what was left out of the folder
+    """
+
+    where: Path
+    uid: str
+    modality: str
+    frames: Frames
+    notes: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold it."""
+        return tuple(dict.fromkeys(frame.file for frame in self.frames))
+
+    def __repr__(self) -> str:
+        columns, rows = self.frames[0].shape
+        size = f"{len(self.frames)} images of {columns} x {rows}"
+        return f"Series({self.modality}, {size}, {self.uid or 'no UID'})"
+
+
+def find_series(folder: Path) -> tuple[Series, ...]:
+    """The image series in a folder and the folders below it, the largest first; only headers are read."""
+    groups: dict[str, list[Frame]] = defaultdict(list)
+    others: Counter[str] = Counter()
+    for path in sorted(folder.rglob("*")):
+        if path.name.startswith(".") or not path.is_file() or not is_dicom(path):
+            continue
+        header = read_header(path)
+        if kind := object_kind(path, header):
+            others[kind] += 1
+            continue
+        for frame in frames_of(path, header):
+            groups[frame.series_uid].append(frame)
+    if not groups:
+        there = f"; it holds {_listed(others)}" if others else ""
+        raise DataError(
+            f"{folder}: no DICOM images here{there}.\n"
+            f"  Expected the folder of a series (its slices as files), or name a single image file."
+        )
+    left_out = (f"left out: {_listed(others)}",) if others else ()
+    found = [_series(folder, uid, frames, left_out) for uid, frames in groups.items()]
+    scans = [series for series in found if not series.frames[0].is_localizer] or found
+    return tuple(sorted(scans, key=lambda series: -len(series.frames)))
+
+
+def _series(where: Path, uid: str, frames: list[Frame], notes: tuple[str, ...]) -> Series:
+    """A series without its localisers, unless it has nothing else."""
+    scans = [frame for frame in frames if not frame.is_localizer]
+    if scans and len(scans) < len(frames):
+        notes = (*notes, f"left out: {len(frames) - len(scans)} localiser images")
+    return Series(where, uid, frames[0].modality, tuple(scans or frames), notes)
+
+
+def _listed(kinds: Counter[str]) -> str:
+    return ", ".join(f"{count} x {kind}" for kind, count in sorted(kinds.items()))
+
+
+def split_series(series: Series) -> tuple[Series, ...]:
+    """The volumes in a series: those of other sizes or directions, echoes, time points, ..."""
+    return tuple(
+        Series(series.where, series.uid, series.modality, frames, series.notes)
+        for frames in split(series.frames)
+    )
+
+
+def read_series(series: Series) -> Volume:
+    """One series as a volume, its slices along k by where they lie; or a picture where it is one."""
+    placed = layout(series)
+    array = _pixels(placed.frames)
+    names = ("red", "green", "blue") if len(array) == 3 else ("image",)
+    return Volume(array, placed.geometry, names, _source(placed))
+
+
+def layout(series: Series) -> Stack:
+    """The slices in order and their grid, from the headers alone."""
+    first = series.frames[0]
+    where = str(series.where)
+    if not any(frame.is_placed for frame in series.frames) and first.sop_class not in VOLUMETRIC:
+        return _picture(series)
+    with reading(series.where, "DICOM", private=True):
+        placed = stack(series.frames, where)
+    return Stack(placed.frames, placed.geometry, (*series.notes, *placed.notes))
+
+
+def read(path: Path) -> Volume:
+    """The volume (or picture) in a DICOM file, or in a folder that holds one series."""
+    return read_series(_only(path))
+
+
+def geometry(path: Path) -> Geometry:
+    """The grid of a DICOM file or folder; no pixels are read."""
+    return layout(_only(path)).geometry
+
+
+def _only(path: Path) -> Series:
+    """The one series in a folder or file."""
+    if path.is_dir():
+        found = find_series(path)
+        if len(found) > 1:
+            listed = "\n".join(f"  [{n}] {series!r}" for n, series in enumerate(found))
+            raise DataError(
+                f"{path}: {len(found)} series are mixed in this folder; expected one:\n{listed}\n"
+                f"  Give each a folder of its own, or choose:  "
+                f"delineate.io.read_series(delineate.io.find_series(folder)[0])"
+            )
+        return found[0]
+    header = read_header(path)
+    if kind := object_kind(path, header):
+        raise DataError(f"{path}: is {kind}, not a scan.\n  Name an image, or the folder of its series.")
+    frames = frames_of(path, header)
+    return Series(path, frames[0].series_uid, frames[0].modality, frames)
+
+
+def _picture(series: Series) -> Stack:
+    """One image without a place in the patient: columns to the left, rows to posterior."""
+    frame = series.frames[0]
+    if len(series.frames) > 1:
+        raise DataError(
+            f"{series.where}: {len(series.frames)} images that do not say where in the patient they lie "
+            f"({series.modality}: views, or a film); expected a volume or one picture.\n"
+            f"  Export the image you want as a file of its own."
+        )
+    notes = ["no place in the patient: read as a picture"]
+    if frame.spacing is None or not min(frame.spacing) > 0:
+        notes.append("nothing says how large a pixel is: taken as 1 mm")
+        return Stack((frame,), Geometry.of_image(frame.shape), (*series.notes, *notes))
+    return Stack((frame,), Geometry.of_image(frame.shape, frame.spacing), (*series.notes, *notes))
+
+
+def _source(placed: Stack) -> Source:
+    uids = tuple(frame.instance_uid for frame in placed.frames)
+    notes = list(placed.notes)
+    if empty := uids.count(""):
+        notes.append(
+            f"{empty} of {len(uids)} slices have no SOPInstanceUID: nothing can refer to them "
+            f"(SEG and RTSTRUCT made for them cannot be lawful)"
+        )
+    if placed.frames[0].photometric == "MONOCHROME1":
+        notes.append("low values are bright in this image (MONOCHROME1); values were read as stored")
+    return Source(
+        files=tuple(str(frame.file) for frame in placed.frames), instance_uids=uids, notes=tuple(notes)
+    )
+
+
+# Pixels
+
+
+def _pixels(frames: Frames) -> Array:
+    """(channel, i, j, k) of frames in order, rescaled; each file is opened once."""
+    rescales = [_rescale(frame) for frame in frames]
+    common = rescales[0] if len(set(rescales)) == 1 else None
+    place = {(frame.file, frame.number): k for k, frame in enumerate(frames)}
+    values: Array | None = None
+    for path in dict.fromkeys(frame.file for frame in frames):
+        numbers = [frame.number for frame in frames if frame.file == path]
+        for number, plane in zip(numbers, _decoded(path, numbers), strict=True):
+            k = place[path, number]
+            plane = plane if common else rescales[k].applied(plane)
+            values = np.empty((len(frames), *plane.shape), plane.dtype) if values is None else values
+            values = values.astype(np.result_type(values, plane), copy=False)
+            values[k] = _fitting(plane, values.shape[1:], path)
+    assert values is not None  # a series has at least one frame
+    values = common.applied(values) if common else values
+    colours = values if values.ndim == 4 else values[..., None]
+    return colours.transpose(3, 2, 1, 0)  # (channel, i, j, k)
+
+
+def _fitting(plane: Array, shape: tuple[int, ...], path: Path) -> Array:
+    if plane.shape != shape:
+        raise DataError(
+            f"{path}: holds a {_plane(plane.shape)}, the images before it are {_plane(shape)}s.\n"
+            f"  Take images of another kind out of the folder."
+        )
+    return plane
+
+
+def _plane(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]} {'colour' if len(shape) == 3 else 'grey'} image"
+
+
+def _rescale(frame: Frame) -> Rescale:
+    try:
+        return Rescale(frame.slope, frame.intercept)
+    except DataError as error:
+        raise DataError(f"{frame.file}: {error}\n  Export the series again.") from None
+
+
+def _decoded(path: Path, numbers: list[int]) -> list[Array]:
+    content = dataset(path)
+    _name_syntax(content)
+    _check_codec(path, content)
+    with reading(path, "DICOM pixels"), quiet("pydicom"):
+        planes = iter_pixels(content, indices=numbers)
+        return [_looked_up(np.array(plane), content) for plane in planes]
+
+
+def _name_syntax(content: Dataset) -> None:
+    """Old files without meta information do not name their encoding; pydicom has found it out."""
+    if "TransferSyntaxUID" in content.file_meta:
+        return
+    implicit, little = content.original_encoding
+    plain = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    content.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else plain
+
+
+def _check_codec(path: Path, content: Dataset) -> None:
+    syntax = UID(content.file_meta.TransferSyntaxUID)
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise DataError(
+            f"{path}: is encoded as {syntax.name}, which is no still image that can be read.\n"
+            f"  Export it uncompressed, or as JPEG 2000."
+        ) from None
+    if not decoder.is_available:
+        raise MissingPackage(
+            f"{path}: is encoded as {syntax.name}, which needs more packages:  pip install 'delineate[dicom]'"
+        )
+
+
+def _looked_up(plane: Array, content: Dataset) -> Array:
+    """The plane with the tables of its header applied: a modality LUT, or a palette."""
+    if "ModalityLUTSequence" in content:
+        plane = apply_modality_lut(plane, content)
+    elif content.get("PhotometricInterpretation") == "PALETTE COLOR":
+        plane = apply_color_lut(plane, content)
+    return plane.astype(plane.dtype.newbyteorder("="), copy=False)

@@ -1,0 +1,116 @@
+"""ITK: NRRD, MetaImage (MHA, MHD) and GIPL, through SimpleITK.
+
+ITK places voxels in LPS+ and hands out arrays as (k, j, i, component). This is the one place that
+turns that into ours, and back.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK
+from isal import igzip
+
+from delineate.errors import DataError
+from delineate.io.foreign import DAMAGED, reading
+from delineate.space import Geometry, Source, Volume, triple
+
+Array = npt.NDArray[Any]
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+SQUARE = 1e-4  # cosine between two axes from which on they count as skewed: ITK's files cannot say so
+
+GIPL_HEADER = 256  # bytes
+GIPL_BITS = {1: 1, 7: 8, 8: 8, 15: 16, 16: 16, 31: 32, 32: 32, 64: 32, 65: 64}  # by type code
+
+
+def read(path: Path) -> Volume:
+    """The volume in a file: components, or a fourth axis, become channels; 2D is one voxel thick."""
+    with reading(path, "an ITK image"):
+        _check_length(path)
+        image = SimpleITK.ReadImage(str(path))
+        grid = _grid(image, image.GetNumberOfComponentsPerPixel(), path)
+        array = _channels_first(image)
+    if np.iscomplexobj(array):
+        raise DataError(f"{path}: holds complex numbers.\n  Save their magnitude as float32 and read that.")
+    names = ("image",) if len(array) == 1 else tuple(f"image_{n}" for n in range(len(array)))
+    return Volume(array, grid, names, Source(files=(str(path),)))
+
+
+def geometry(path: Path) -> Geometry:
+    """The grid of a file; its voxels are not read."""
+    with reading(path, "an ITK image"):
+        header = SimpleITK.ImageFileReader()
+        header.SetFileName(str(path))
+        header.ReadImageInformation()
+        return _grid(header, header.GetNumberOfComponents(), path)
+
+
+def pixels(path: Path) -> Array:
+    """The numbers of a picture (channel, i, j): for those that other readers would round."""
+    with reading(path, "a picture"):
+        return _channels_first(SimpleITK.ReadImage(str(path)))[..., 0]
+
+
+def write(path: Path, array: Array, grid: Geometry) -> None:
+    """Writes (i, j, k) or (channel, i, j, k), compressed; channels become components."""
+    axes = grid.affine[:3, :3] / np.array(grid.spacing)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > SQUARE:
+        raise DataError(
+            f"{path}: {grid!r} has axes that are not at right angles, which this format cannot say.\n"
+            f"  Write NIfTI (.nii.gz) instead, or resample onto a grid with right angles first."
+        )
+    vector = array.ndim == 4 and len(array) > 1
+    voxels = np.moveaxis(array, 0, -1) if vector else array.reshape(array.shape[-3:])
+    backwards = voxels.transpose(2, 1, 0, 3) if vector else voxels.T
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(backwards), isVector=vector)
+    image.SetSpacing(grid.spacing)
+    image.SetOrigin(tuple(LPS_TO_RAS @ grid.affine[:3, 3]))
+    image.SetDirection((LPS_TO_RAS @ axes).ravel().tolist())
+    SimpleITK.WriteImage(image, str(path), useCompression=True)
+
+
+def _grid(image: Any, components: int, path: Path) -> Geometry:
+    """The grid of an ITK image, or of a reader that has seen the header."""
+    rank, size = image.GetDimension(), [*image.GetSize(), 1]
+    if not 2 <= rank <= 4 or (rank == 4 and size[3] > 1 and components > 1):
+        raise DataError(
+            f"{path}: has {rank} axes and {components} components a voxel; expected two or three axes in "
+            f"space, and either components or a fourth axis as channels.\n"
+            f"  Split it into files of one volume each."
+        )
+    space = min(rank, 3)
+    axes, spacing, origin = np.eye(3), np.ones(3), np.zeros(3)
+    axes[:space, :space] = np.reshape(image.GetDirection(), (rank, rank))[:space, :space]
+    spacing[:space], origin[:space] = image.GetSpacing()[:space], image.GetOrigin()[:space]
+    affine = np.eye(4)
+    affine[:3, :3] = LPS_TO_RAS @ axes * spacing
+    affine[:3, 3] = LPS_TO_RAS @ origin
+    return Geometry(triple(size[:3]), affine)
+
+
+def _channels_first(image: SimpleITK.Image) -> Array:
+    """(channel, i, j, k) of an image that SimpleITK hands out as ([time], [k], j, i, [component])."""
+    array = SimpleITK.GetArrayFromImage(image)
+    array = np.moveaxis(array, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else array[None]
+    backwards = (*image.GetSize()[:3], 1)[2::-1]
+    return array.reshape(-1, *backwards).transpose(0, 3, 2, 1)
+
+
+def _check_length(path: Path) -> None:
+    """GIPL only: SimpleITK fills what is missing with whatever is in memory, and says nothing."""
+    if ".gipl" not in path.name:
+        return
+    with igzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        header = file.read(GIPL_HEADER)
+        dims = np.frombuffer(header, ">u2", 4).astype(int)
+        code = int.from_bytes(header[8:10], "big")
+        needed = int(np.prod(np.maximum(dims, 1))) * GIPL_BITS.get(code, 8) // 8
+        got = 0
+        while chunk := file.read(1 << 20):
+            got += len(chunk)
+    if got < needed:
+        raise DataError(f"{path}: is cut short: {needed} bytes of voxels expected, {got} found.\n  {DAMAGED}")

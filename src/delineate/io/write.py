@@ -1,0 +1,69 @@
+"""Write: a volume or a label map as a file, by its suffix, whole or not at all.
+
+A format that cannot hold the thing (the place of a slice in a PNG, skewed axes in MHA) is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from delineate.errors import DataError
+from delineate.io.disk import replacing
+from delineate.io.read import suffix_of
+from delineate.space import Geometry, LabelMap, Volume
+
+WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff")
+
+
+def write_volume(volume: Volume, path: Path) -> None:
+    """Writes the channels of a volume as one file; colour pictures can be PNG or TIFF."""
+    array = volume.array
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
+        raise DataError(
+            f"{path}: voxels of {array.dtype} cannot be written; expected whole numbers or reals of up to "
+            f"64 bits.\n  Convert them first (for complex numbers: the magnitude)."
+        )
+    _write(path, array, volume.geometry)
+
+
+def write_labels(labels: LabelMap, path: Path) -> None:
+    """Writes label values as the smallest unsigned integers that hold them."""
+    _write(path, labels.array.astype(_kind(labels, path), copy=False), labels.geometry)
+
+
+def _kind(labels: LabelMap, path: Path) -> np.dtype[Any]:
+    low, high = int(labels.array.min()), int(labels.array.max())
+    if low < 0:
+        raise DataError(f"{path}: label values below 0 cannot be written, got {low}.\n  Renumber the labels.")
+    return np.min_scalar_type(high)
+
+
+def _write(path: Path, array: npt.NDArray[Any], grid: Geometry) -> None:
+    suffix = suffix_of(path)
+    if suffix not in WRITTEN:
+        raise DataError(
+            f"{path}: cannot be written as {path.suffix or 'a file without suffix'}; expected one of\n"
+            f"  {' '.join(WRITTEN)}\n  Choose one of these; NIfTI (.nii.gz) holds everything."
+        )
+    with replacing(path) as temporary:
+        match suffix:
+            case ".nii.gz" | ".nii":
+                from delineate.io import nifti
+
+                nifti.write(temporary, array, grid)
+            case ".nrrd" | ".mha":
+                from delineate.io import itk
+
+                itk.write(temporary, array, grid)
+            case _:
+                from delineate.io import raster
+
+                raster.write(temporary, array, grid)
