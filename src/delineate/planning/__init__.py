@@ -1,1 +1,34 @@
 """What the data tell us, and what we decide."""
+
+from delineate.planning.fingerprint import CaseFingerprint, Fingerprint, Intensities, fingerprint
+from delineate.planning.plan import (
+    Augmentation,
+    ChannelPlan,
+    Configuration,
+    ConfigurationName,
+    Denoise,
+    NetworkSpec,
+    Normalization,
+    Plan,
+    Training,
+)
+from delineate.planning.planner import make_plan
+from delineate.planning.table import plan_table
+
+__all__ = [
+    "Augmentation",
+    "CaseFingerprint",
+    "ChannelPlan",
+    "Configuration",
+    "ConfigurationName",
+    "Denoise",
+    "Fingerprint",
+    "Intensities",
+    "NetworkSpec",
+    "Normalization",
+    "Plan",
+    "Training",
+    "fingerprint",
+    "make_plan",
+    "plan_table",
+]

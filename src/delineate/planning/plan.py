@@ -208,7 +208,7 @@ class Training(Record):
     minutes: Positive | None = None
     validate_every: Count = 250  # steps
     validation_batches: Count = 50
-    loss: Literal["dice_ce"] = "dice_ce"
+    loss: Literal["dice_ce", "dice_focal", "jaccard_ce", "tversky_ce", "dice", "ce"] = "dice_ce"
     foreground: Probability = 0.33  # share of the patches of a batch that must hold foreground
     clip: Positive = 12.0  # gradient norm
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # weight averaging: decay per step, 0 is off
