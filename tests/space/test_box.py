@@ -40,3 +40,14 @@ def test_a_clipped_box_indexes_the_voxels_that_exist(start, shape):
     expected = padded[tuple(slice(a + 10, b + 10) for a, b in zip(box.start, box.stop, strict=True))].sum()
     assert grid[clipped.slices].sum() == expected
     assert min(clipped.shape) >= 0
+
+
+@given(masks, masks)
+def test_joined_boxes_hold_both_masks(a, b):
+    shape = np.maximum(a.shape, b.shape)
+    both = np.zeros(shape, bool)
+    for mask in (a, b):
+        both[tuple(slice(n) for n in mask.shape)] |= mask
+    one, other = Box.around(a), Box.around(b)
+    if one is not None and other is not None:
+        assert one.joined(other) == other.joined(one) == Box.around(both)

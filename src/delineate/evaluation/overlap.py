@@ -10,7 +10,7 @@ Sources: Dice 1945, doi:10.2307/1932409; Maier-Hein and Reinke 2024, doi:10.1038
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +53,10 @@ class Confusion:
         missed = int(np.count_nonzero(reference)) - shared
         extra = int(np.count_nonzero(prediction)) - shared
         return cls(shared, extra, missed, voxels - shared - missed - extra)
+
+    def among(self, voxels: int) -> Confusion:
+        """The same where `voxels` were looked at in all: the rest is background in both."""
+        return replace(self, true_negative=voxels - self.reference - self.false_positive)
 
     @property
     def reference(self) -> int:

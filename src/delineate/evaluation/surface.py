@@ -202,15 +202,11 @@ def _cut(reference: Mask, prediction: Mask, grid: Geometry) -> tuple[slice, slic
     """The part of the grid with both masks and one voxel around; None if one of them is empty."""
     if not reference.shape == prediction.shape == grid.shape:
         raise GeometryError(f"masks on {grid!r} have its shape, got {reference.shape} and {prediction.shape}")
-    boxes = [Box.around(reference), Box.around(prediction)]
-    if boxes[0] is None or boxes[1] is None:
+    there, here = Box.around(reference), Box.around(prediction)
+    if there is None or here is None:
         return None
-    both = Box(
-        triple(min(a, b) for a, b in zip(boxes[0].start, boxes[1].start, strict=True)),
-        triple(max(a, b) for a, b in zip(boxes[0].stop, boxes[1].stop, strict=True)),
-    )
     # One voxel around keeps apart the end of the box, which is no end of the grid, from the mask.
-    return both.grown(1).clipped(grid.shape).slices
+    return there.joined(here).grown(1).clipped(grid.shape).slices
 
 
 def _distances(

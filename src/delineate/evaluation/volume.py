@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from delineate.evaluation.overlap import Confusion, Mask
-from delineate.space import Geometry
+from delineate.evaluation.overlap import Confusion
+from delineate.space import Box, Geometry
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,9 @@ class Volumes:
         return self.error_ml / self.reference_ml if self.reference_ml else None
 
 
-def touches_edge(mask: Mask) -> bool:
-    """Whether a mask reaches the first or last voxel along any axis that has more than one."""
+def touches_edge(box: Box, grid: Geometry) -> bool:
+    """Whether a structure's box reaches the first or last voxel along an axis that has more than one."""
     return any(
-        bool(np.take(mask, end, axis=axis).any())
-        for axis, count in enumerate(mask.shape)
-        if count > 1
-        for end in (0, -1)
+        count > 1 and (start <= 0 or stop >= count)
+        for start, stop, count in zip(box.start, box.stop, grid.shape, strict=True)
     )

@@ -1,0 +1,183 @@
+"""Assessment: predictions held against references, case by case.
+
+Both maps must be on one grid. Resampling a prediction changes what is measured, so it happens only when
+asked for, and every row then says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from scipy import ndimage
+
+from delineate.errors import DataError, GeometryError
+from delineate.evaluation.measures import Pair, Rules, measured
+from delineate.evaluation.overlap import Confusion, Mask
+from delineate.evaluation.scores import AT_EDGE, Report, Row, report_of
+from delineate.evaluation.volume import touches_edge
+from delineate.progress import Progress, silent
+from delineate.space import Box, LabelMap, triple
+from delineate.space.labels import Values
+
+Load = Callable[[str], tuple[LabelMap, LabelMap]]  # case -> reference, prediction
+
+SAME_MM = 0.01  # NIfTI keeps affines in single precision: a tenth of a millimetre at most goes unseen
+
+
+def evaluate_case(
+    reference: LabelMap, prediction: LabelMap, case: str, *, rules: Rules | None = None
+) -> tuple[Row, ...]:
+    """The rows of one case: every structure of the reference's schema by every metric of the rules.
+
+    Voxels that the reference leaves open (its ignore label) are left out of everything.
+    """
+    rules = rules or Rules()
+    prediction, noted = _on_one_grid(reference, prediction, case, rules)
+    _same_structures(reference, prediction, case)
+    maps = Maps.of(reference, prediction)
+    rows: list[Row] = []
+    for structure in reference.schema.structures:
+        values = measured(maps.pair(structure), rules)
+        edge = AT_EDGE if maps.is_cut_off(structure) else None
+        for measure in rules.measures:
+            value, why = values[measure.name]
+            notes = (why, edge if measure.name == "volume_reference" else None, noted)
+            rows.append(
+                Row(
+                    case=case,
+                    structure=structure,
+                    metric=measure.name,
+                    definition=rules.definition(measure),
+                    value=value,
+                    unit=measure.unit,
+                    note="; ".join(note for note in notes if note) or None,
+                )
+            )
+    return tuple(rows)
+
+
+def evaluate(
+    cases: Sequence[str],
+    load: Load,
+    *,
+    rng: np.random.Generator,
+    title: str = "Evaluation",
+    groups: Mapping[str, str] | None = None,
+    rules: Rules | None = None,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> Report:
+    """The report of many cases.
+
+    load    gives reference and prediction of a case; called in `workers` threads, so that no more pairs
+            than that are in memory. For pairs at hand: `evaluate(list(pairs), pairs.__getitem__, ...)`
+    groups  case -> patient; a case that is not named is a patient of its own
+    rng     draws the bootstrap of the intervals
+    """
+    rules = rules or Rules()
+    if len(set(cases)) != len(cases):
+        raise DataError(f"case names must differ, got {len(cases)} names of {len(set(cases))} cases")
+    rows: list[Row] = []
+    with ThreadPoolExecutor(workers) as pool:
+        found = pool.map(lambda case: evaluate_case(*load(case), case, rules=rules), cases)
+        for done, (case, its_rows) in enumerate(zip(cases, found, strict=True), 1):
+            rows += its_rows
+            progress(done, len(cases), case)
+    known = groups or {}
+    patients = {case: known.get(case, case) for case in cases}
+    return report_of(rows, title=title, rules=rules, groups=patients, rng=rng)
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """Two label maps on one grid, and where each value of them is."""
+
+    reference: LabelMap
+    prediction: LabelMap
+    reference_boxes: dict[int, Box]
+    prediction_boxes: dict[int, Box]
+    known: Mask | None  # None: all of it
+    voxels: int  # that are known
+
+    @classmethod
+    def of(cls, reference: LabelMap, prediction: LabelMap) -> Maps:
+        """Both maps, looked through once."""
+        ignore = reference.schema.ignore
+        known = None if ignore is None else reference.array != ignore
+        voxels = reference.array.size if known is None else int(np.count_nonzero(known))
+        boxes = _boxes(reference.array), _boxes(prediction.array)
+        return cls(reference, prediction, *boxes, known, voxels)
+
+    def pair(self, structure: str) -> Pair:
+        """The structure in both maps, cut to where either has it, with one voxel around."""
+        grid = self.reference.geometry
+        values = [labels.schema.structures[structure] for labels in (self.reference, self.prediction)]
+        box = _joined([*_of(self.reference_boxes, values[0]), *_of(self.prediction_boxes, values[1])])
+        box = (box or Box((0, 0, 0), (1, 1, 1))).grown(1).clipped(grid.shape)
+        masks = [
+            np.isin(labels.array[box.slices], wanted)
+            for labels, wanted in zip((self.reference, self.prediction), values, strict=True)
+        ]
+        known = np.ones(box.shape, bool) if self.known is None else self.known[box.slices]
+        return Pair(
+            reference=masks[0],
+            prediction=masks[1],
+            known=known,
+            grid=grid.cropped(box),
+            counts=Confusion.of(masks[0], masks[1], known).among(self.voxels),
+            diagonal_mm=float(np.linalg.norm(np.ptp(grid.corners()[[0, -1]], axis=0))),
+        )
+
+    def is_cut_off(self, structure: str) -> bool:
+        """Whether the structure reaches the edge of the scan in the reference."""
+        box = _joined(_of(self.reference_boxes, self.reference.schema.structures[structure]))
+        return box is not None and touches_edge(box, self.reference.geometry)
+
+
+def _boxes(array: Values) -> dict[int, Box]:
+    """Label value -> the tightest box that holds it."""
+    found = ndimage.find_objects(array)
+    return {
+        value: Box(triple(s.start for s in slices), triple(s.stop for s in slices))
+        for value, slices in enumerate(found, 1)
+        if slices is not None
+    }
+
+
+def _of(boxes: dict[int, Box], values: tuple[int, ...]) -> list[Box]:
+    return [boxes[value] for value in values if value in boxes]
+
+
+def _joined(boxes: list[Box]) -> Box | None:
+    return reduce(Box.joined, boxes) if boxes else None
+
+
+def _on_one_grid(
+    reference: LabelMap, prediction: LabelMap, case: str, rules: Rules
+) -> tuple[LabelMap, str | None]:
+    """The prediction on the reference's grid, and a note if it had to be resampled."""
+    here, there = reference.geometry, prediction.geometry
+    if here.same_place(there, tolerance_mm=SAME_MM):
+        return prediction, None
+    if not rules.regrid:
+        raise GeometryError(
+            f"{case}: reference and prediction are on different grids.\n"
+            f"  reference   {here!r}\n"
+            f"  prediction  {there!r}\n"
+            "  If they show the same anatomy, put the prediction on the reference's grid, or ask for it "
+            "here: Rules(regrid=True)."
+        )
+    return prediction.resampled(here), f"prediction resampled from {there!r}"
+
+
+def _same_structures(reference: LabelMap, prediction: LabelMap, case: str) -> None:
+    unknown = [name for name in reference.schema.structures if name not in prediction.schema.structures]
+    if unknown:
+        raise DataError(
+            f"{case}: the prediction has no {', '.join(map(repr, unknown))}; it has "
+            f"{', '.join(prediction.schema.structures)}. Read both maps with the same label schema."
+        )
