@@ -55,15 +55,15 @@ def unshaded(values: Channel, spacing: Spacing) -> Channel:
     if values.min() == values.max():
         return values
     thick = [axis for axis, n in enumerate(values.shape) if n > 1]  # a 2D image is corrected in 2D
-    image = itk.GetImageFromArray(values.reshape([values.shape[axis] for axis in thick]))
-    image.SetSpacing([spacing[axis] for axis in reversed(thick)])
+    image = itk.GetImageFromArray(values.squeeze().T)  # its arrays have the last axis first
+    image.SetSpacing([spacing[axis] for axis in thick])
     mask = itk.OtsuThreshold(image, 0, 1, OTSU_BINS)
     steps = [max(1, min(SHRINK, n // SHRINK)) for n in image.GetSize()]
     n4 = itk.N4BiasFieldCorrectionImageFilter()
     n4.SetMaximumNumberOfIterations(ITERATIONS)
     n4.SetConvergenceThreshold(CONVERGENCE)
     n4.Execute(itk.Shrink(image, steps), itk.Shrink(mask, steps))
-    field = itk.GetArrayViewFromImage(n4.GetLogBiasFieldAsImage(image))
+    field = itk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image)).T
     return np.asarray(values / np.exp(field).reshape(values.shape), dtype=np.float32)
 
 

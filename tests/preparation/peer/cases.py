@@ -1,6 +1,6 @@
-"""Small scans with every property that preparation treats apart; numpy only, as the peer's environment has."""
+"""Small scans with every property that preparation treats apart. Numpy only: the peer reads it too."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,18 +19,18 @@ class PeerCase:
     target: tuple[float, float, float]
     rules: tuple[str, ...]
     masked: bool = False
-    numbers: dict[str, float] = field(default_factory=dict)
     slice_axis: int | None = None
 
 
 def _texture(rng, shape):
     """Smooth and rough at once, so that interpolation has something to get wrong."""
     grids = np.meshgrid(*(np.linspace(0, 1, n) for n in shape), indexing="ij")
-    waves = sum(np.sin(2 * np.pi * (f * g + p)) for g, f, p in zip(grids, (2.0, 1.5, 1.0), rng.random(3)))
+    phases = zip(grids, (2.0, 1.5, 1.0), rng.random(3), strict=True)
+    waves = sum(np.sin(2 * np.pi * (f * g + p)) for g, f, p in phases)
     return (waves + 0.3 * rng.normal(size=shape)).astype(np.float32)
 
 
-def _blobs(rng, shape):
+def _blobs(shape):
     """Two touching balls, labels 1 and 2, and one voxel of label 2 alone."""
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) / np.array(shape)
     labels = np.zeros(shape, np.uint8)
@@ -40,7 +40,7 @@ def _blobs(rng, shape):
     return labels
 
 
-def _head(rng, shape):
+def _head(shape):
     """Zero outside an ellipsoid, with a hole of zeros inside it."""
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) / np.array(shape) - 0.5
     distance = np.linalg.norm(index / (0.4, 0.42, 0.45), axis=-1)
@@ -51,16 +51,18 @@ def peer_cases():
     rng = np.random.default_rng(1)
     shape = (18, 20, 16)
     ct = 200 * _texture(rng, shape)[None]
-    yield PeerCase("ct", ct, _blobs(rng, shape), (1.0, 1.0, 1.2), (1.3, 1.25, 1.5), ("ct",), numbers=CT)
+    yield PeerCase("ct", ct, _blobs(shape), (1.0, 1.0, 1.2), (1.3, 1.25, 1.5), ("ct",))
     shape = (24, 22, 7)
-    mr = np.stack([900 + 100 * _texture(rng, shape), 5 + _texture(rng, shape)]) * _head(rng, shape)
+    head = _head(shape)
+    mr = np.stack([900 + 100 * _texture(rng, shape), 5 + _texture(rng, shape)]) * head
+    labels = _blobs(shape) * head  # the peer's statistics would include labelled voxels outside
     spacing, target = (0.8, 0.8, 4.0), (1.0, 1.05, 3.4)
     rules = ("zscore", "zscore")
-    yield PeerCase("masked", mr, _blobs(rng, shape), spacing, target, rules, masked=True)
+    yield PeerCase("masked", mr, labels, spacing, target, rules, masked=True)
     shape = (9, 20, 22)
     image = 50 * _texture(rng, shape)[None]
-    labels = _blobs(rng, shape)
-    spacing, target = (2.0, 0.9, 1.1), (3.0, 1.2, 1.2)
+    labels = _blobs(shape)
+    spacing, target = (2.0, 0.9, 1.1), (3.0, 1.25, 1.2)
     yield PeerCase("slices", image, labels, spacing, target, ("zscore",), slice_axis=0)
 
 

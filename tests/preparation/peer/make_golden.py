@@ -1,6 +1,6 @@
 """Writes golden.npz: what nnU-Net 2.8.1 makes of the scans in cases.py. Run by hand in its environment:
 
-    python tests/preparation/peer/make_golden.py
+python tests/preparation/peer/make_golden.py
 """
 
 from functools import partial
