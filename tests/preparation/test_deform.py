@@ -25,6 +25,14 @@ def places(shape):
     return torch.from_numpy(np.indices(shape, dtype=np.float32))
 
 
+def image_of(deform, source, edges):
+    return deform.reading(edges, tuple(source.shape[1:]), source.device).image(source)
+
+
+def labels_of(deform, source, edges, outside=0):
+    return deform.reading(edges, tuple(source.shape[1:]), source.device).labels(source, outside=outside)
+
+
 def drawn(seed, spacing, **changes):
     """A deformation in which something moves."""
     rng = np.random.default_rng(seed)
@@ -48,7 +56,7 @@ def read_positions(deform, edges):
     """Where each voxel of a patch was read in its source, by reading an image of positions."""
     wider = (n + 2 * (axis in deform.axes) for axis, n in enumerate(deform.reach(edges)))
     ramp = places(tuple(wider)) + 1000  # the padding is not read
-    return deform.apply_to_image(ramp, edges).numpy() - 1000
+    return image_of(deform, ramp, edges).numpy() - 1000
 
 
 # -- nothing moves
@@ -58,23 +66,23 @@ def test_a_patch_that_does_not_move_is_an_exact_copy():
     source = values(2, 5, 6, 7)
     for deform in (Deform(SPACE), Deform(SPACE, (0.0, 0.0, 0.0), 1.0)):
         assert deform.reach((5, 6, 7)) == (5, 6, 7)
-        assert torch.equal(deform.apply_to_image(source, (5, 6, 7)), source)
-        assert torch.equal(deform.apply_to_labels(source, (5, 6, 7)), source)
+        assert torch.equal(image_of(deform, source, (5, 6, 7)), source)
+        assert torch.equal(labels_of(deform, source, (5, 6, 7)), source)
 
 
 def test_a_larger_source_is_cropped_about_its_middle():
     source = values(1, 9, 8)
-    assert torch.equal(Deform(PLANE).apply_to_image(source, (5, 4)), source[:, 2:-2, 2:-2])
+    assert torch.equal(image_of(Deform(PLANE), source, (5, 4)), source[:, 2:-2, 2:-2])
 
 
 def test_half_a_voxel_cannot_be_copied():
     with pytest.raises(GeometryError, match="5 x 4 voxels is not the middle of a source of 8 x 8"):
-        Deform(PLANE).apply_to_image(values(1, 8, 8), (5, 4))
+        image_of(Deform(PLANE), values(1, 8, 8), (5, 4))
 
 
 def test_a_source_that_is_too_small_cannot_be_copied():
     with pytest.raises(GeometryError, match="read the box that `reach` says"):
-        Deform(PLANE).apply_to_image(values(1, 4, 4), (6, 6))
+        image_of(Deform(PLANE), values(1, 4, 4), (6, 6))
 
 
 # -- right angles
@@ -90,22 +98,20 @@ def test_a_right_angle_is_numpys_rot90(axis, plane, turns):
     deform = Deform(SPACE, angles)
     target = rotated.shape[1:]
     assert deform.reach(target) == tuple(edges)  # not a voxel more than the scan is read
-    assert deform.apply_to_image(source, target).numpy() == pytest.approx(rotated, abs=2e-6)
+    assert image_of(deform, source, target).numpy() == pytest.approx(rotated, abs=2e-6)
     codes = torch.arange(source.numel(), dtype=torch.int32).reshape(source.shape)
-    assert (
-        deform.apply_to_labels(codes, target).numpy() == np.rot90(codes, turns, [1 + a for a in plane])
-    ).all()
+    assert (labels_of(deform, codes, target).numpy() == np.rot90(codes, turns, [1 + a for a in plane])).all()
 
 
 def test_a_right_angle_in_a_picture_is_numpys_rot90():
     source = values(3, 6, 8)
-    turned = Deform(PLANE, (90.0,)).apply_to_image(source, (8, 6))
+    turned = image_of(Deform(PLANE, (90.0,)), source, (8, 6))
     assert turned.numpy() == pytest.approx(np.rot90(source.numpy(), 1, (1, 2)), abs=2e-6)
 
 
 def test_rotations_follow_each_other_from_the_first_axis_on():
     source = values(1, 6, 6, 6)
-    both = Deform(SPACE, (90.0, 90.0, 0.0)).apply_to_image(source, (6, 6, 6)).numpy()
+    both = image_of(Deform(SPACE, (90.0, 90.0, 0.0)), source, (6, 6, 6)).numpy()
     expected = np.rot90(np.rot90(source.numpy(), 1, (2, 3)), 1, (3, 1))
     assert both == pytest.approx(expected, abs=2e-6)
 
@@ -113,7 +119,7 @@ def test_rotations_follow_each_other_from_the_first_axis_on():
 def test_a_larger_scale_shows_the_object_smaller():
     source = torch.zeros(1, 16, 16, 16)
     source[:, 4:12, 4:12, 4:12] = 1
-    shown = Deform(SPACE, scale=2.0).apply_to_image(source, (16, 16, 16))
+    shown = image_of(Deform(SPACE, scale=2.0), source, (16, 16, 16))
     assert shown.sum() == pytest.approx(4**3, rel=0.05)
     assert Deform(SPACE, scale=0.5).reach((16, 16, 16)) == (10, 10, 10)  # magnified: less is read
 
@@ -132,7 +138,7 @@ def test_an_affine_agrees_with_scipy(angles, scale):
         padded, deform.matrix, offset + 1 - deform.matrix @ offset, output_shape=shape, order=1
     )
     if not deform.is_identity:
-        assert deform.apply_to_image(source, shape)[0].numpy() == pytest.approx(expected, abs=1e-4)
+        assert image_of(deform, source, shape)[0].numpy() == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("angles", [(20.0, -35.0, 70.0), (0.0, 90.0, 12.0)])
@@ -142,7 +148,7 @@ def test_an_affine_agrees_with_monai(angles):
     matrix = np.eye(4)
     matrix[:3, :3] = deform.matrix
     reference = monai.Affine(affine=matrix, padding_mode="zeros", mode="bilinear", image_only=True)
-    ours = deform.apply_to_image(source, (12, 10, 14))
+    ours = image_of(deform, source, (12, 10, 14))
     assert ours.numpy() == pytest.approx(np.asarray(reference(source)), abs=1e-4)
 
 
@@ -156,7 +162,7 @@ def test_labels_go_where_the_image_goes(drawn_for):
     positions = read_positions(deform, edges)
     wider = [n + 2 * (axis in deform.axes) for axis, n in enumerate(deform.reach(edges))]
     source = torch.from_numpy(np.random.default_rng(0).integers(0, 90, wider, dtype=np.int16))
-    moved = deform.apply_to_labels(source[None], edges)[0].numpy()
+    moved = labels_of(deform, source[None], edges)[0].numpy()
     expected = source.numpy()[tuple(np.round(positions).astype(int))]
     certain = (np.abs(positions % 1 - 0.5) > 1e-2).all(axis=0)  # halfway, either voxel is nearest
     assert certain.mean() > 0.5
@@ -169,8 +175,8 @@ def test_an_image_of_labels_and_the_labels_stay_identical(drawn_for):
     deform, edges = drawn_for
     labels = torch.from_numpy(np.random.default_rng(1).integers(0, 5, (1, *deform.reach(edges))))
     image = labels.to(torch.float32)
-    moved = deform.apply_to_labels(labels, edges)
-    assert torch.equal(deform.apply_to_labels(image, edges), moved.to(torch.float32))
+    moved = labels_of(deform, labels, edges)
+    assert torch.equal(labels_of(deform, image, edges), moved.to(torch.float32))
     assert set(moved.unique().tolist()) <= set(labels.unique().tolist())
 
 
@@ -179,8 +185,8 @@ def test_an_image_of_labels_and_the_labels_stay_identical(drawn_for):
 def test_the_box_that_is_read_covers_the_patch(drawn_for):
     deform, edges = drawn_for
     ones = torch.ones(1, *deform.reach(edges))
-    assert deform.apply_to_image(ones, edges).min() > 0.998
-    assert (deform.apply_to_labels(ones.to(torch.int16), edges, outside=-1) == 1).all()
+    assert image_of(deform, ones, edges).min() > 0.998
+    assert (labels_of(deform, ones.to(torch.int16), edges, outside=-1) == 1).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -196,14 +202,14 @@ def test_no_more_is_read_than_a_rim_of_two_voxels(drawn_for):
 def test_beyond_the_source_the_image_is_zero_and_labels_are_as_told():
     deform = Deform(PLANE, (45.0,))
     ones = torch.ones(1, 8, 8)
-    assert deform.apply_to_image(ones, (8, 8))[0, 0, 0] == 0
-    assert deform.apply_to_labels(ones.to(torch.int16), (8, 8), outside=-1)[0, 0, 0] == -1
-    assert deform.apply_to_labels(ones.to(torch.int16), (8, 8))[0, 0, 0] == 0
+    assert image_of(deform, ones, (8, 8))[0, 0, 0] == 0
+    assert labels_of(deform, ones.to(torch.int16), (8, 8), outside=-1)[0, 0, 0] == -1
+    assert labels_of(deform, ones.to(torch.int16), (8, 8))[0, 0, 0] == 0
 
 
 def test_large_label_numbers_survive():
     labels = torch.arange(100, 100 + 64, dtype=torch.int16).reshape(1, 8, 8) * 190
-    assert torch.equal(Deform(PLANE, (180.0,)).apply_to_labels(labels, (8, 8), outside=-1), labels.flip(1, 2))
+    assert torch.equal(labels_of(Deform(PLANE, (180.0,)), labels, (8, 8), outside=-1), labels.flip(1, 2))
 
 
 # -- flat
@@ -215,10 +221,10 @@ def test_slices_across_a_flat_axis_never_mix():
     assert deform.axes == (0, 1)
     assert deform.reach(edges)[2] == 4
     source = values(2, *deform.reach(edges))
-    patch = deform.apply_to_image(source, edges)
+    patch = image_of(deform, source, edges)
     for k in range(4):
         alone = Deform((0, 1), deform.angles_deg, deform.scale, deform.elastic)
-        assert torch.allclose(patch[..., k], alone.apply_to_image(source[..., k], (10, 9)), atol=1e-6)
+        assert torch.allclose(patch[..., k], image_of(alone, source[..., k], (10, 9)), atol=1e-6)
 
 
 @pytest.mark.parametrize("flat", [0, 1, 2])
@@ -226,13 +232,11 @@ def test_a_right_angle_across_any_flat_axis_is_numpys_rot90(flat):
     axes = tuple(axis for axis in range(3) if axis != flat)
     source = values(2, 5, 5, 5)
     expected = np.rot90(source.numpy(), 1, [1 + axis for axis in axes])
-    assert Deform(axes, (90.0,)).apply_to_image(source, (5, 5, 5)).numpy() == pytest.approx(
-        expected, abs=2e-6
-    )
+    assert image_of(Deform(axes, (90.0,)), source, (5, 5, 5)).numpy() == pytest.approx(expected, abs=2e-6)
 
 
 def test_a_thick_source_is_cropped_along_the_flat_axis():
-    patch = Deform((1, 2), (30.0,)).apply_to_image(values(1, 6, 8, 8), (4, 8, 8))
+    patch = image_of(Deform((1, 2), (30.0,)), values(1, 6, 8, 8), (4, 8, 8))
     assert patch.shape == (1, 4, 8, 8)
 
 

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.errors import DataError, PlanError
+from delineate.preparation.locations import locate, targets
 from delineate.preparation.patches import Sampler
-from delineate.space import LabelSchema
+from delineate.preparation.store import Prepared, Store, write_case
+from delineate.space import Geometry, LabelSchema
 from delineate.space.phantoms import sparse
 
 PATCH = (8, 8, 8)
@@ -194,6 +196,33 @@ def test_a_cascade_reads_the_labels_of_the_previous_stage(sample_plan, memory_st
     assert batch.images.shape == (2, 3, *PATCH)
     assert (batch.images[0, 1].numpy() == (window == 1)).all()
     assert (batch.images[0, 2].numpy() == (window == 2)).all()
+
+
+@pytest.mark.parametrize("ignore", [None, 3])
+@pytest.mark.parametrize("cache_gb", [0, 1])
+def test_the_store_on_disk_gives_the_same_batches_as_memory(
+    sample_plan, memory_store, memory_case, tmp_path, ignore, cache_gb
+):
+    plan = sample_plan(labels=LabelSchema.of("one", "two").but(ignore=ignore), elastic_probability=0.5)
+    cases = {}
+    for n in range(3):
+        rng = np.random.default_rng(n)
+        shape = (12 + n, 9, 14)
+        labels = rng.integers(0 if ignore is None else -1, 3, shape).astype(np.int16)
+        image = rng.normal(size=(1, *shape)).astype(np.float32)
+        wanted = targets(plan.labels)
+        grid = Geometry(shape, np.eye(4))
+        # Few voxels: all of them are kept, in the order of the scan.
+        prepared = Prepared(image, labels, grid, grid, ("c0",), wanted, locate(labels, wanted, rng))
+        write_case(tmp_path, f"case_{n}", prepared, patch=PATCH, made_from="0" * 64)
+        cases[f"case_{n}"] = memory_case(image, labels)
+    on_disk = Store.open(tmp_path, cache_gb=cache_gb)
+    assert on_disk.ids == tuple(cases)
+    ours, theirs = sampler(plan, memory_store(cases)), sampler(plan, on_disk)
+    for step in range(12):
+        one, other = ours.batch(step), theirs.batch(step)
+        assert torch.equal(one.images, other.images) and torch.equal(one.labels, other.labels)
+        assert one.ids == other.ids
 
 
 # -- again

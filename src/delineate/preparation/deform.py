@@ -105,53 +105,69 @@ class Deform:
             result[axis] += 2 * math.ceil(far - own - TOLERANCE)
         return tuple(result)
 
-    def apply_to_image(self, source: Tensor, edges: Edges) -> Tensor:
-        """The patch (channel, *edges) of an image (channel, *source), trilinear; beyond it zero."""
+    def reading(self, edges: Edges, source: Edges, device: torch.device) -> Reading:
+        """Where a patch of `edges` is read in a source of those edges, ready for image and labels."""
         if self.is_identity:
-            return _centre(source, edges)
-        return self._read(source, edges, "bilinear")  # torch's word in three dimensions too
+            return Reading(edges, self.axes, None)
+        moving, sizes = ([shape[axis] for axis in self.axes] for shape in (edges, source))
+        moved = None if self.elastic is None else self.elastic.displacement(tuple(moving), device)
+        grid = torch.empty((*moving, len(moving)), dtype=torch.float32, device=device)
+        steps = [torch.arange(n, dtype=torch.float64) - (n - 1) / 2 for n in moving]
+        for axis, (row, size) in enumerate(zip(self.matrix * 2, sizes, strict=True)):
+            position = grid[..., len(moving) - 1 - axis].zero_()  # grid_sample counts from the last axis
+            for other, step in enumerate(steps):
+                line = (step * (row[other] / size)).to(grid)
+                position.add_(line.reshape([-1 if other == a else 1 for a in range(len(moving))]))
+            if moved is not None:
+                position.add_(moved[axis], alpha=2 / size)
+        return Reading(edges, self.axes, grid)
 
-    def apply_to_labels(self, source: Tensor, edges: Edges, *, outside: int = 0) -> Tensor:
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Where every voxel of a patch is read.
+
+    edges  of the patch
+    axes   the spatial axes that move
+    grid   (*moving edges, moving axis, the last first), or None for the middle of the source as it is
+    """
+
+    edges: Edges
+    axes: tuple[int, ...]
+    grid: Tensor | None
+
+    def image(self, source: Tensor) -> Tensor:
+        """The patch (channel, *edges) of an image (channel, *source), trilinear; beyond it zero."""
+        return self._read(source, "bilinear")  # torch's word in three dimensions too
+
+    def labels(self, source: Tensor, *, outside: int = 0) -> Tensor:
         """The patch (channel, *edges) of whole numbers (channel, *source); beyond it `outside`.
 
         Every voxel gets the label that is nearest to where it is read. Interpolating each label on
         its own, and taking the strongest, costs one pass per label (2 s for a 128-cube of a hundred
         labels) and moves boundaries by a fraction of a voxel at random, which averages out.
         """
-        if self.is_identity:
-            return _centre(source, edges)
+        if self.grid is None:
+            return _centre(source, self.edges)
         shifted = source.to(torch.float32) - outside  # what lies beyond is read as zero
-        return (self._read(shifted, edges, "nearest") + outside).round_().to(source.dtype)
+        return (self._read(shifted, "nearest") + outside).round_().to(source.dtype)
 
-    def _read(self, source: Tensor, edges: Edges, mode: str) -> Tensor:
-        still = [axis for axis in range(len(edges)) if axis not in self.axes]
-        held = [edges[a] if a in still else n for a, n in enumerate(source.shape[1:])]
-        source = _centre(source, tuple(held))
-        stacked = source.movedim([1 + axis for axis in still], list(range(1, 1 + len(still))))
-        channels = stacked.reshape(1, -1, *stacked.shape[1 + len(still) :])
-        grid = self._grid(tuple(edges[axis] for axis in self.axes), channels)
+    def _read(self, source: Tensor, mode: str) -> Tensor:
+        if self.grid is None:
+            return _centre(source, self.edges)
+        still = [axis for axis in range(len(self.edges)) if axis not in self.axes]
+        held = [self.edges[axis] if axis in still else n for axis, n in enumerate(source.shape[1:])]
+        first, home = list(range(1, 1 + len(still))), [1 + axis for axis in still]
+        slices = _centre(source, tuple(held)).movedim(home, first)  # (channel, still, *moving)
+        lead, moving = slices.shape[: 1 + len(still)], slices.shape[1 + len(still) :]
         patch = functional.grid_sample(
-            channels, grid[None], mode=mode, padding_mode="zeros", align_corners=False
+            slices.reshape(1, -1, *moving),
+            self.grid[None],
+            mode=mode,
+            padding_mode="zeros",
+            align_corners=False,
         )
-        patch = patch.reshape(*stacked.shape[: 1 + len(still)], *patch.shape[2:])
-        return patch.movedim(list(range(1, 1 + len(still))), [1 + axis for axis in still])
-
-    def _grid(self, edges: Edges, channels: Tensor) -> Tensor:
-        """(*edges, axis): where each voxel is read, as grid_sample wants it: last axis first."""
-        sizes = channels.shape[2:]
-        dims = len(edges)
-        grid = channels.new_empty((*edges, dims))
-        steps = [torch.arange(n, dtype=torch.float64) - (n - 1) / 2 for n in edges]
-        moved = None if self.elastic is None else self.elastic.displacement(edges, grid.device)
-        for axis, (row, size) in enumerate(zip(self.matrix * 2, sizes, strict=True)):
-            position = grid[..., dims - 1 - axis]
-            position.zero_()
-            for other, step in enumerate(steps):
-                line = (step * (row[other] / size)).to(grid)
-                position.add_(line.reshape([-1 if other == a else 1 for a in range(dims)]))
-            if moved is not None:
-                position.add_(moved[axis], alpha=2 / size)
-        return grid
+        return patch.reshape(*lead, *patch.shape[2:]).movedim(first, home)
 
 
 def draw_deform(rng: np.random.Generator, augmentation: Augmentation, spacing: tuple[float, ...]) -> Deform:
@@ -207,7 +223,7 @@ def _spread(arrows: Tensor, weights: Tensor, axis: int) -> Tensor:
     first, *others = range(weights.shape[1])
     result = arrows.narrow(axis, first, 1) * weights[:, first].reshape(shape)
     for arrow in others:
-        result.add_(arrows.narrow(axis, arrow, 1) * weights[:, arrow].reshape(shape))
+        result.addcmul_(arrows.narrow(axis, arrow, 1), weights[:, arrow].reshape(shape))
     return result
 
 

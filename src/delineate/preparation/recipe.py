@@ -21,7 +21,7 @@ from delineate.errors import GeometryError
 from delineate.planning.plan import Augmentation, ConfigurationName, Plan
 from delineate.preparation.appearance import draw_changes
 from delineate.preparation.cascade import Corruption, draw_corruption, one_hot
-from delineate.preparation.deform import Deform, Edges, draw_deform
+from delineate.preparation.deform import Deform, Edges, Reading, draw_deform
 from delineate.preparation.transform import Change, Mirror, draw_mirror
 
 
@@ -137,16 +137,16 @@ class Recipe:
         labels = torch.empty((len(cutouts), *self.edges), dtype=torch.int64, device=first.device)
         for cutout, draw, image, label in zip(cutouts, draws, images, labels, strict=True):
             self._check(cutout, draw)
-            image[: self.channels] = self._image(cutout.image, draw)
-            maps = self._labels(cutout, draw)
+            reading = draw.deform.reading(self.edges, draw.reach, first.device)
+            image[: self.channels] = self._image(reading.image(cutout.image), draw)
+            maps = self._labels(cutout, reading, draw)
             label.copy_(maps[0])
             if self.previous_labels:
                 previous = maps[1] if draw.corruption is None else draw.corruption.apply(maps[1])
                 image[self.channels :] = one_hot(previous, self.previous_labels)
         return images, labels
 
-    def _image(self, source: Tensor, draw: Draw) -> Tensor:
-        image = draw.deform.apply_to_image(source, self.edges)
+    def _image(self, image: Tensor, draw: Draw) -> Tensor:
         outside = image[list(self.masked_channels)] == 0 if self.masked_channels else None
         for change in draw.changes:
             image = change.apply(image)
@@ -155,13 +155,13 @@ class Recipe:
                 image[channel].masked_fill_(zeros, 0)
         return draw.mirror.apply(image)
 
-    def _labels(self, cutout: Cutout, draw: Draw) -> Tensor:
+    def _labels(self, cutout: Cutout, reading: Reading, draw: Draw) -> Tensor:
         """(map, *edges): the labels, and those of the previous stage where there are any."""
         if self.previous_labels == 0 or cutout.previous is None:
             maps = cutout.labels[None]
         else:
             maps = torch.stack([cutout.labels, cutout.previous.to(cutout.labels)])
-        maps = draw.deform.apply_to_labels(maps, self.edges, outside=self.outside_label)
+        maps = reading.labels(maps, outside=self.outside_label)
         if not self.has_unknown:
             maps = maps.clamp(min=0)  # "unknown" beyond the patient is background
         return draw.mirror.apply(maps)
