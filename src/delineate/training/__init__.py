@@ -1,1 +1,33 @@
-"""The loop."""
+"""The loop that finds the weights."""
+
+from delineate.training.allocator import keep_memory
+from delineate.training.curves import curves
+from delineate.training.fold import train
+from delineate.training.history import Row, Validation
+from delineate.training.loop import CHECKPOINT, HISTORY, WEIGHTS, Supply, Task, fit
+from delineate.training.losses import Loss, Parts, Target, make_loss
+from delineate.training.tensorboard import TensorBoard
+from delineate.training.watch import Step, Watch
+from delineate.training.world import World
+
+__all__ = [
+    "CHECKPOINT",
+    "HISTORY",
+    "WEIGHTS",
+    "Loss",
+    "Parts",
+    "Row",
+    "Step",
+    "Supply",
+    "Target",
+    "Task",
+    "TensorBoard",
+    "Validation",
+    "Watch",
+    "World",
+    "curves",
+    "fit",
+    "keep_memory",
+    "make_loss",
+    "train",
+]

@@ -1,0 +1,130 @@
+"""Fold: the training of one configuration on one split of the cases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from delineate.networks import build_network
+from delineate.networks.build import inputs_of
+from delineate.planning.plan import ConfigurationName, Plan
+from delineate.preparation.batches import Batches
+from delineate.preparation.patches import Batch, Sampler
+from delineate.preparation.store import Store
+from delineate.training.checkpoint import Basis
+from delineate.training.loop import Supply, Task, fit
+from delineate.training.pace import Clock
+from delineate.training.precision import device_of, mode_of
+from delineate.training.watch import Watch, unwatched
+from delineate.training.world import SAVE_EVERY_S, World
+
+
+class Split(Protocol):
+    """Cases to learn from and cases to watch, by id."""
+
+    @property
+    def train(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def validation(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+def train(  # noqa: PLR0913 - each of these is a decision of its own
+    plan: Plan,
+    name: ConfigurationName,
+    fold: int,
+    store: Store,
+    split: Split,
+    folder: Path,
+    *,
+    network: nn.Module | None = None,
+    device: str = "cpu",
+    devices: int = 1,
+    workers: int = 2,
+    clock: Clock = time.monotonic,
+    watch: Watch = unwatched,
+    save_every_s: float = SAVE_EVERY_S,
+) -> Path:
+    """The file of the weights that one fold of a configuration learns; goes on where it was left.
+
+    In `folder` grow `history.jsonl` and `checkpoint.safetensors`, which `weights.safetensors` replaces at
+    the end. A fold that is finished comes back at once.
+
+    network  in place of the plan's: takes (batch, channel, *edges), returns logits (batch, output, *edges)
+    device   "cpu", "cuda", "cuda:1"
+    devices  how many share each batch: that many processes
+    workers  threads that make batches, per process
+    """
+    job = _Job(plan, name, fold, store.folder, split.train, split.validation, folder, workers, network)
+    world = World.alone(device, plan.training.precision, clock=clock, watch=watch, save_every_s=save_every_s)
+    if devices == 1:
+        return job.run(world, store)
+    from delineate.training.processes import Team, free_port, together
+
+    place = device_of(device)
+    team = Team(devices, place.type, mode_of(plan.training.precision, place), free_port())
+    return together(job, team, world)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A fold to be trained, as a value that other processes can be given."""
+
+    plan: Plan
+    name: ConfigurationName
+    fold: int
+    cases: Path
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    folder: Path
+    workers: int
+    network: nn.Module | None
+
+    def __call__(self, world: World) -> Path:
+        return self.run(world, Store.open(self.cases))
+
+    def run(self, world: World, store: Store) -> Path:
+        """Trains in a world, from the cases of a store."""
+        plan, name = self.plan, self.name
+        configuration = plan.configuration(name)
+        learn = Sampler.of(plan, name, store, self.train, fold=self.fold)
+        watch = Sampler.of(plan, name, store, self.validation or self.train, fold=self.fold).still
+        task = Task(plan.training, plan.labels, configuration.batch_dice, self.fold, self._basis())
+        network = self.network or build_network(
+            configuration.network,
+            inputs_of(plan, name),
+            len(plan.labels.outputs),
+            seed=plan.training.seed + self.fold,
+        )
+        return fit(network, self._supply(learn, world), self._supply(watch, world), task, self.folder, world)
+
+    def _supply(self, sampler: Sampler, world: World) -> Supply:
+        mine = sampler.shared(world.rank, int(world.fabric.world_size))
+
+        def opened(step: int) -> AbstractContextManager[Iterator[Batch]]:
+            return Batches(mine, workers=self.workers, start_step=step, device=world.device)
+
+        return opened
+
+    def _basis(self) -> Basis:
+        plan = self.plan
+        whole: dict[str, Any] = plan.model_dump(mode="json")
+        network = None if self.network is None else str(self.network)
+        return {
+            "configuration": self.name,
+            self.name: whole["configurations"][self.name],
+            "augmentation": whole["augmentation"][self.name],
+            **{
+                key: whole[key]
+                for key in ("training", "labels", "channels", "orientation", "crop_to_nonzero")
+            },
+            "fold": self.fold,
+            "train": list(self.train),
+            "validation": list(self.validation),
+            "network": network,
+        }
