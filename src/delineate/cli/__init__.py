@@ -1,1 +1,69 @@
-"""The command line: the only place that prints."""
+"""The command line: one verb a file, in the order of the work.
+
+The only folder that prints. Verbs import what they need when they are called, so that `--help` answers at
+once. Exit codes: 0 done, 1 one of our errors (its message only; `--debug` shows where), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from delineate.cli import (
+    check,
+    convert,
+    evaluate,
+    pack,
+    phantoms,
+    plan,
+    prepare,
+    report,
+    run,
+    segment,
+    train,
+)
+from delineate.cli.options import Options
+from delineate.errors import Error
+
+app = typer.Typer(
+    help="From a folder of labelled scans to a measured segmentation model, and from a scan to labels.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (check, run, plan, prepare, train, evaluate, report, pack, segment, convert, phantoms):
+    app.command(verb.NAME)(verb.command)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress, no notes; results only."),
+    debug: bool = typer.Option(False, "--debug", help="On an error, show where in the code it arose."),
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    """Options of every verb; they stand before the verb."""
+    if version:
+        from delineate import __version__
+
+        typer.echo(f"delineate {__version__}")
+        raise typer.Exit
+    context.obj = Options(quiet=quiet, debug=debug)
+
+
+def main() -> None:
+    """What the `delineate` command runs."""
+    try:
+        app(prog_name="delineate")
+    except Error as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"delineate: {error}", err=True)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        typer.echo(
+            "delineate: stopped. What was finished is kept; the same command goes on from there.", err=True
+        )
+        raise SystemExit(130) from None

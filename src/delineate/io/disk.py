@@ -6,6 +6,7 @@ place and moved there in one step.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,32 +17,55 @@ from pathlib import Path
 from typing import Any
 
 PARTIAL = ".partial"  # suffix of files and folders that are not finished; safe to delete
+MOST = 200  # letters of a name that are kept: file systems take 255 bytes
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, with the same suffixes, that takes its place on success.
 
-    The body writes a file (or fills a folder) there. If it raises, nothing is left behind.
+    The body writes a file (or fills a folder) there. If it raises, nothing is left behind and what was
+    at `path` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{uuid.uuid4().hex[:8]}{PARTIAL}-{path.name}"
+    temporary = _beside(path)
     try:
         yield temporary
         if temporary.is_file():
             _to_disk(temporary)
-        if path.is_dir():  # a folder that holds files cannot be replaced in one step
-            old = path.parent / f".{uuid.uuid4().hex[:8]}{PARTIAL}-old-{path.name}"
-            path.rename(old)
-            temporary.rename(path)
-            shutil.rmtree(old)
+        if path.is_dir() and temporary.exists():
+            _exchange(path, temporary)
         else:
             temporary.replace(path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _beside(path: Path) -> Path:
+    """A name that is not taken; its end is that of `path`, for those who look at suffixes."""
+    return path.parent / f".{uuid.uuid4().hex[:8]}{PARTIAL}-{path.name[-MOST:]}"
+
+
+def _exchange(path: Path, new: Path) -> None:
+    """Puts a folder in the place of one that holds files, which Python cannot do in one step.
+
+    Killed between the two, the old folder is still there under a hidden name.
+    """
+    old = _beside(path)
+    path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -55,9 +79,15 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of what a file holds."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def is_partial(path: Path) -> bool:
     """Whether a name is that of an unfinished file or folder."""
-    return PARTIAL in path.name
+    return path.name.startswith(".") and PARTIAL in path.name
 
 
 def _to_disk(path: Path) -> None:

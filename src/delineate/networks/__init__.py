@@ -9,7 +9,7 @@ from delineate.networks.build import (
     seed_spec,
 )
 from delineate.networks.facts import Facts, Score, card
-from delineate.networks.model import CleanUp, Manifest, Model, required, write_model
+from delineate.networks.model import CleanUp, Manifest, Model, load_network, required, write_model
 from delineate.networks.seed import SeedUNet2d, SeedUNet3d
 from delineate.networks.unet import ResidualUNet, UNet
 
@@ -28,6 +28,7 @@ __all__ = [
     "card",
     "initialise",
     "inputs_of",
+    "load_network",
     "parameters",
     "required",
     "seed_spec",

@@ -29,7 +29,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from delineate.errors import ModelError, RecordError
-from delineate.io.disk import replacing
+from delineate.io.disk import file_digest, replacing
 from delineate.networks.build import blueprint, inputs_of
 from delineate.networks.facts import Facts
 from delineate.planning.plan import Plan
@@ -127,16 +127,37 @@ class Model:
         content = (self.folder / path).read_bytes()
         if hashlib.sha256(content).hexdigest() != self.manifest.files[path]:
             raise ModelError(f"{self.folder / path}: was altered after it was opened. {REPACK}")
-        configuration = self.plan.configuration(name)
-        network = blueprint(configuration.network, inputs_of(self.plan, name), len(self.plan.labels.outputs))
         try:
-            network.load_state_dict(safetensors.torch.load(content), assign=True)
+            return network_of(self.plan, name, content, device=device)
         except (safetensors.SafetensorError, RuntimeError) as error:
             raise ModelError(
                 f"{self.folder / path}: does not hold the weights of the network in plan.json: "
                 f"{str(error).splitlines()[-1].strip()}. {REPACK}"
             ) from None
-        return network.float().requires_grad_(False).to(device).eval()
+
+
+def load_network(plan: Plan, name: str, file: Path, *, device: str = "cpu") -> nn.Module:
+    """The network of a configuration with the weights of a safetensors file, ready to predict.
+
+    Raises:
+        ModelError: the file does not hold the weights of that network.
+    """
+    try:
+        return network_of(plan, name, file.read_bytes(), device=device)
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        why = str(error).splitlines()[-1].strip()
+        raise ModelError(
+            f"{file}: does not hold the weights of {name} in the plan: {why}. "
+            "Was the plan edited after training? Train again in a new run folder."
+        ) from None
+
+
+def network_of(plan: Plan, name: str, content: bytes, *, device: str) -> nn.Module:
+    """The network of a configuration with weights (safetensors bytes), on `device`, for evaluation only."""
+    configuration = plan.configuration(name)
+    network = blueprint(configuration.network, inputs_of(plan, name), len(plan.labels.outputs))
+    network.load_state_dict(safetensors.torch.load(content), assign=True)
+    return network.float().requires_grad_(False).to(device).eval()
 
 
 def write_model(
@@ -168,7 +189,7 @@ def write_model(
             for fold, state in folds.items():
                 tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
                 safetensors.torch.save_file(tensors, temporary / name / f"fold_{fold}.safetensors")
-        files = {name: _sha256(temporary / name) for name in sorted(_files(temporary))}
+        files = {name: file_digest(temporary / name) for name in sorted(_files(temporary))}
         manifest = Manifest(made_with=_made_with(), facts=facts, files=files)
         (temporary / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return Model.open(folder)
@@ -230,7 +251,7 @@ def _check_complete(folder: Path, manifest: Manifest) -> None:
 
 
 def _check_content(folder: Path, manifest: Manifest) -> None:
-    altered = [name for name, digest in manifest.files.items() if _sha256(folder / name) != digest]
+    altered = [name for name, digest in manifest.files.items() if file_digest(folder / name) != digest]
     if altered:
         raise ModelError(
             f"{folder}: {', '.join(altered[:5])} differ from what was packed (SHA-256). {REPACK}"
@@ -270,8 +291,3 @@ def _files(folder: Path) -> Iterator[str]:
             if path.is_symlink():
                 raise ModelError(f"{path}: is a link; a model holds only files. {REPACK}")
             yield path.relative_to(folder).as_posix()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

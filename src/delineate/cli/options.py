@@ -1,0 +1,27 @@
+"""Options: what stands before the verb."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from delineate.cli.screen import Screen
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of every verb."""
+
+    quiet: bool = False
+    debug: bool = False
+
+
+def screen(context: typer.Context) -> Screen:
+    """The screen that a verb draws on."""
+    from delineate.cli.screen import Screen
+
+    given = context.obj
+    return Screen(quiet=given.quiet if isinstance(given, Options) else False)

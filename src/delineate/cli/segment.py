@@ -1,0 +1,40 @@
+"""`delineate segment`: labels for new scans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from delineate.cli.options import screen
+from delineate.cli.wishes import device
+
+NAME = "segment"
+
+
+def command(
+    context: typer.Context,
+    model: Path = typer.Argument(help="A model folder."),
+    scans: list[Path] = typer.Argument(
+        metavar="SCAN...",
+        help="A file, a DICOM folder or a folder of cases. Several files are the channels of one case where "
+        "the model has several channels, else one case each.",
+    ),
+    out: Path = typer.Option(..., "--out", "-o", help="A label file for one case, else a folder."),
+    device_: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
+    mirror: bool | None = typer.Option(
+        None, help="Average over mirrored copies (8 times the work in 3D); default: on a GPU only."
+    ),
+    probabilities: bool = typer.Option(False, help="Also write the probabilities of every structure."),
+    cleanup: bool = typer.Option(True, help="Remove small components where cross-validation found it good."),
+    step: float = typer.Option(0.5, min=0.1, max=1.0, help="Step between windows, in patches."),
+) -> None:
+    """Segment new scans: labels on the grid of each scan."""
+    from delineate import pipeline
+
+    show = screen(context)
+    how = pipeline.SegmentWishes(
+        device=device(device_), mirror=mirror, probabilities=probabilities, cleanup=cleanup, step=step
+    )
+    for path in pipeline.segment(model, scans, out, how, show):
+        show.result(str(path))

@@ -1,0 +1,30 @@
+"""`delineate train`: find the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from delineate.cli.options import screen
+from delineate.cli.wishes import device, names, numbers
+
+NAME = "train"
+
+
+def command(
+    context: typer.Context,
+    folder: Path = typer.Argument(metavar="RUN", help="A run folder with a plan; prepared if need be."),
+    fold: str | None = typer.Option(None, "--fold", help="Which folds: 0 or 0,1,2; default: as planned."),
+    use: str | None = typer.Option(None, help="Which configurations; default: as planned."),
+    device_: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
+    devices: int = typer.Option(1, min=1, help="Processes that train together (DDP)."),
+    tensorboard: bool = typer.Option(False, help="Also write the curves for TensorBoard (extra: track)."),
+) -> None:
+    """Train as planned; resumes by itself, and a finished fold is left alone."""
+    from delineate import pipeline
+
+    show = screen(context)
+    how = pipeline.TrainingWishes(device=device(device_), devices=devices, tensorboard=tensorboard)
+    pipeline.train(folder, show, how, folds=numbers(fold), use=names(use))
+    show.say(f"Next:  delineate evaluate {folder}")

@@ -1,0 +1,89 @@
+"""Package: what a run gives away. The chosen networks, the plan, the figures; no case is named in it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import safetensors.torch
+from torch import Tensor
+
+from delineate.dataset import Dataset
+from delineate.errors import RunError
+from delineate.evaluation import Report
+from delineate.networks import Facts, Score, card, required, write_model
+from delineate.pipeline.fold import WEIGHTS
+from delineate.pipeline.judge import CHOICE, Choice
+from delineate.pipeline.run import Run
+from delineate.planning import Plan
+
+SHOWN = {"dice": ("Dice", ""), "hd95": ("HD95", "mm")}
+
+
+def write_package(run: Run, folder: Path) -> Path:
+    """Writes the model folder of a run that was evaluated, and returns it.
+
+    Raises:
+        RunError: the run was not evaluated yet.
+    """
+    if not run.has(CHOICE):
+        raise RunError(f"{run.folder}: was not evaluated yet. Do so with:  delineate evaluate {run.folder}")
+    choice = Choice.load(run.folder / CHOICE)
+    plan = run.plan().but(use=choice.use)
+    weights = {name: dict(_trained(run, name, plan)) for name in required(plan)}
+    report = Report.load(run.evaluation / "report.json")
+    facts = _facts(run, run.dataset(), report, choice)
+    folds = {name: tuple(sorted(found)) for name, found in weights.items()}
+    write_model(
+        folder,
+        plan=plan,
+        weights=weights,
+        card=card(plan, facts, folds),
+        facts=facts,
+        cleanup=choice.cleanup,
+    )
+    return folder
+
+
+def _trained(run: Run, name: str, plan: Plan) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+    """The folds of a configuration that are trained, with their weights."""
+    for fold in range(plan.folds):
+        file = run.fold(name, fold) / WEIGHTS
+        if file.is_file():
+            yield fold, safetensors.torch.load_file(file)
+
+
+def _facts(run: Run, dataset: Dataset, report: Report, choice: Choice) -> Facts:
+    groups = {case.group for case in dataset.cases}
+    sites = {case.site for case in dataset.cases if case.site}
+    return Facts(
+        created=datetime.date.fromtimestamp((run.folder / CHOICE).stat().st_mtime).isoformat(),
+        cases=len(dataset.cases),
+        patients=len(groups),
+        sites=len(sites) or None,
+        minutes=run.plan().training.minutes,
+        digests={
+            "fingerprint": run.fingerprint().digest(),
+            "splits": run.splits().digest(),
+            "plan": run.plan().digest(),
+            "data": run.record().digest(),
+        },
+        scores=tuple(_scores(report)),
+        limits=(*choice.notes, *report.warnings),
+    )
+
+
+def _scores(report: Report) -> Iterator[Score]:
+    for summary in report.summaries:
+        if summary.metric in SHOWN and summary.mean is not None:
+            title, unit = SHOWN[summary.metric]
+            yield Score(
+                structure=summary.structure,
+                metric=title,
+                unit=unit,
+                mean=summary.mean,
+                low=summary.ci_low,
+                high=summary.ci_high,
+                cases=summary.n,
+            )

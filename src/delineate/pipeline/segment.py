@@ -1,0 +1,90 @@
+"""Segment: new scans through a packed model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from delineate.dataset import Case, Dataset
+from delineate.dataset.incoming import incoming
+from delineate.errors import DataError
+from delineate.io import SUFFIXES, suffix_of, write_labels, write_volume
+from delineate.pipeline.watch import Watch
+from delineate.pipeline.wishes import SegmentWishes
+from delineate.planning import Plan
+from delineate.space import Volume
+
+PICTURES = (".png", ".bmp", ".jpg", ".jpeg")
+PROBABILITIES = "_probabilities.nii.gz"
+
+
+def segment(
+    model: Path, scans: Sequence[Path], out: Path, how: SegmentWishes, watch: Watch
+) -> tuple[Path, ...]:
+    """Writes labels for scans, each on its scan's grid, and returns the files.
+
+    out  a file for one case, else a folder: CASE.nii.gz, or CASE.png for pictures
+
+    All cases are tried; those that fail are reported together at the end.
+    """
+    from delineate.inference import Segmenter
+
+    mirror = how.device != "cpu" if how.mirror is None else how.mirror
+    with watch.stage("open the model"):
+        segmenter = Segmenter.open(
+            model, device=how.device, step=how.step, mirror=mirror, cleanup=how.cleanup
+        )
+    channels = tuple(channel.name for channel in segmenter.plan.channels)
+    cases = incoming(scans, channels)
+    files = _outputs(cases, out)
+    failed: dict[str, str] = {}
+    with watch.stage("segment") as progress:
+        for number, case in enumerate(cases):
+            progress(number, len(cases), case.id)
+            try:
+                scan = _scan(case, segmenter.plan)
+                found = segmenter.segment(scan, probabilities=how.probabilities)
+                write_labels(found.labels, files[case.id])
+                if found.probabilities is not None:
+                    write_volume(found.probabilities, probabilities_file(files[case.id]))
+            except DataError as error:
+                failed[case.id] = str(error)
+        progress(len(cases), len(cases), "")
+    if failed:
+        lines = "\n".join(f"  {case}: {why}" for case, why in failed.items())
+        raise DataError(f"{len(failed)} of {len(cases)} cases could not be segmented:\n{lines}")
+    return tuple(files.values())
+
+
+def probabilities_file(labels: Path) -> Path:
+    """Where the probabilities that go with a label file are written."""
+    return labels.with_name(labels.name.removesuffix(suffix_of(labels)) + PROBABILITIES)
+
+
+def _scan(case: Case, plan: Plan) -> Volume:
+    """The scan of a case, its channels named as in the plan."""
+    names = tuple(channel.name for channel in plan.channels)
+    holder = Dataset(
+        name="incoming", root=Path(), layout="incoming", channels=names, schema=plan.labels, cases=(case,)
+    )
+    return holder.scan(case)
+
+
+def _outputs(cases: Sequence[Case], out: Path) -> dict[str, Path]:
+    ids = [case.id for case in cases]
+    twice = sorted({name for name in ids if ids.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"several scans are called {', '.join(twice[:5])}, so their labels would overwrite each other. "
+            "Segment their folders one after the other."
+        )
+    if any(out.name.lower().endswith(suffix) for suffix in SUFFIXES):
+        if len(cases) > 1:
+            raise DataError(f"{out}: is one file, but there are {len(cases)} cases. Name a folder with -o.")
+        return {cases[0].id: out}
+    return {case.id: out / f"{case.id}{_suffix(case)}" for case in cases}
+
+
+def _suffix(case: Case) -> str:
+    first = case.images[0]
+    return ".png" if first is not None and first.suffix.lower() in PICTURES else ".nii.gz"

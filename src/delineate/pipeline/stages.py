@@ -1,0 +1,201 @@
+"""Stages: the whole story. A folder of labelled scans becomes a model that was measured.
+
+    check -> plan -> prepare -> train -> evaluate -> report -> pack
+
+Each stage is one function. It takes a run folder, does what is not done yet, and leaves records that the
+next stage reads; `run` is all of them in order. Deciding happens in `planning`, nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from delineate.pipeline.page import write_page
+
+from delineate.dataset import (
+    CheckReport,
+    Dataset,
+    Splits,
+    check,
+    find_leaks,
+    make_splits,
+    read_splits,
+    write_nnunet,
+)
+from delineate.errors import DataError, RunError
+from delineate.evaluation import Report
+from delineate.pipeline.judge import Judge
+from delineate.pipeline.package import write_package
+from delineate.pipeline.run import Run
+from delineate.pipeline.teacher import Teacher
+from delineate.pipeline.watch import Watch
+from delineate.pipeline.wishes import PlanWishes, SplitWishes, TrainingWishes
+from delineate.planning import Plan, fingerprint, make_plan
+from delineate.progress import Progress, silent
+
+
+def run(
+    dataset: Path,
+    folder: Path,
+    wishes: PlanWishes,
+    watch: Watch,
+    *,
+    layout: str | None = None,
+    tensorboard: bool = False,
+) -> Report:
+    """Everything from a folder of labelled scans to a packed model; goes on where it was left."""
+    plan(dataset, folder, wishes, watch, layout=layout)
+    train(folder, TrainingWishes(device=wishes.device, tensorboard=tensorboard), watch)
+    measured = evaluate(folder, watch, device=wishes.device)
+    report(folder, watch)
+    pack(folder)
+    return measured
+
+
+def check_folder(
+    path: Path,
+    *,
+    layout: str | None = None,
+    splits: Path | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> CheckReport:
+    """Every problem of a dataset on disk; with `splits`, also what leaks between their sides."""
+    dataset = Dataset.open(path, layout=layout)
+    return check(
+        dataset,
+        splits=None if splits is None else read_splits(splits, dataset),
+        workers=workers,
+        progress=progress,
+    )
+
+
+def plan(
+    path: Path,
+    folder: Path,
+    wishes: PlanWishes,
+    watch: Watch,
+    *,
+    layout: str | None = None,
+    again: bool = False,
+) -> Plan:
+    """The plan of a run: checked, measured, split, decided. What was decided earlier stays, but for wishes.
+
+    again  decide anew, forgetting what was set by hand
+
+    Raises:
+        DataError: the dataset has problems that stop training; all of them are listed.
+    """
+    dataset = Dataset.open(path, layout=layout)
+    started = Run.start(folder, dataset)
+    with started.locked():
+        if not started.has("check.json"):
+            _refuse_problems(started, dataset, watch)
+        if not started.has("fingerprint.json"):
+            with watch.stage("fingerprint") as progress:
+                started.save("fingerprint.json", fingerprint(dataset, progress=progress))
+        splits = _split(started, dataset, wishes.splits, again=again)
+        if again or not started.has("plan.json"):
+            made = _decided(started, splits, wishes)
+        else:
+            made = wishes.changed(started.plan())
+        for path, value in wishes.by_hand.items():
+            made = made.set_by_hand(path, value)
+        started.save("plan.json", made)
+        return made
+
+
+def prepare(folder: Path, watch: Watch, *, workers: int | None = None) -> None:
+    """Writes the network-ready arrays of every case; keeps those that still fit the plan."""
+    from delineate.preparation import prepare as prepare_cases
+
+    opened = Run.open(folder)
+    with opened.locked(), watch.stage("prepare") as progress:
+        prepare_cases(opened.dataset(), opened.plan(), opened.prepared, workers=workers, progress=progress)
+
+
+def train(
+    folder: Path,
+    how: TrainingWishes,
+    watch: Watch,
+    *,
+    folds: Sequence[int] | None = None,
+    use: Sequence[str] | None = None,
+) -> None:
+    """Finds the weights of the folds that are not finished; prepares what is not prepared."""
+    prepare(folder, watch)
+    opened = Run.open(folder)
+    with opened.locked():
+        Teacher(opened, opened.plan(), opened.splits(), how, watch).teach(folds=folds, use=use)
+
+
+def evaluate(folder: Path, watch: Watch, *, device: str = "cpu") -> Report:
+    """Segments each fold's validation cases, measures them, and chooses the best configuration."""
+    opened = Run.open(folder)
+    with opened.locked():
+        judge = Judge(opened, opened.plan(), opened.dataset(), opened.splits(), device, watch)
+        return judge.verdict()
+
+
+def report(folder: Path, watch: Watch) -> Path:
+    """Writes RUN/report.html, the page to look at, and returns its path."""
+    opened = Run.open(folder)
+    with opened.locked(), watch.stage("report"):
+        return write_page(opened)
+
+
+def pack(folder: Path, model: Path | None = None) -> Path:
+    """Writes the model folder, RUN/model unless named, and returns its path."""
+    opened = Run.open(folder)
+    with opened.locked():
+        return write_package(opened, model or opened.model)
+
+
+def convert(path: Path, out: Path, *, layout: str | None = None, progress: Progress = silent) -> None:
+    """Writes a dataset of any layout as nnU-Net raw."""
+    write_nnunet(Dataset.open(path, layout=layout), out, progress=progress)
+
+
+def _decided(run: Run, splits: Splits, wishes: PlanWishes) -> Plan:
+    only = (0,) if len(splits.folds) == 1 else None  # a hold-out has one fold to train
+    return make_plan(
+        run.fingerprint(),
+        memory_gb=wishes.memory_gb,
+        device="cpu" if wishes.device == "cpu" else "gpu",
+        preset=wishes.preset,
+        minutes=wishes.minutes,
+        steps=wishes.steps,
+        folds=wishes.folds or only,
+        use=wishes.use,
+    )
+
+
+def _refuse_problems(run: Run, dataset: Dataset, watch: Watch) -> None:
+    with watch.stage("check") as progress:
+        found = check(dataset, progress=progress)
+    if not found.ok:
+        lines = "\n".join(found.lines())
+        raise DataError(f"{dataset.root}: has problems that stop training.\n{lines}")
+    for line in found.lines():
+        watch.say(line)
+    run.save("check.json", found)
+
+
+def _split(run: Run, dataset: Dataset, wishes: SplitWishes, *, again: bool) -> Splits:
+    if run.has("splits.json") and not again and wishes.file is None:
+        return run.splits()
+    if wishes.file is not None:
+        splits = read_splits(wishes.file, dataset)
+    else:
+        splits = make_splits(dataset, mode=wishes.mode, stratify=wishes.stratify)
+    if run.has("splits.json") and splits != run.splits() and (run.folder / "folds").is_dir():
+        raise RunError(
+            f"{run.folder}: networks were trained on other splits. Start a new run folder for these ones."
+        )
+    leaks = find_leaks(dataset, splits)
+    errors = [problem for problem in leaks if problem.severity == "error"]
+    if errors:
+        raise DataError("these splits leak:\n" + "\n".join(problem.message for problem in errors))
+    run.save("splits.json", splits)
+    return splits

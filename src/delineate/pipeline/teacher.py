@@ -1,0 +1,70 @@
+"""Teacher: trains the networks of a run, one fold after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from delineate.dataset import Fold, Splits
+from delineate.errors import RunError
+from delineate.pipeline.cascade import hand_down
+from delineate.pipeline.run import Run
+from delineate.pipeline.watch import Watch
+from delineate.pipeline.wishes import TrainingWishes
+from delineate.planning import Plan
+
+CACHE_GB = 2.0  # prepared cases that are kept in memory, so that small datasets are read once
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Who trains what, on which cases, and on which device."""
+
+    run: Run
+    plan: Plan
+    splits: Splits
+    how: TrainingWishes
+    watch: Watch
+
+    def teach(self, *, folds: Sequence[int] | None = None, use: Sequence[str] | None = None) -> None:
+        """Trains what is not finished; by default all that the plan wants."""
+        for name in use or self.plan.use:
+            for fold in self.plan.train_folds if folds is None else folds:
+                self._teach_fold(name, fold)
+            if any(each.previous == name for each in self.plan.configurations.values()):
+                hand_down(self.run, self.plan, name, self.splits, self.how.device, self.watch)
+
+    def _teach_fold(self, name: str, fold: int) -> Path:
+        from delineate.preparation import Store, store_name
+        from delineate.training import train
+
+        split = self._split(fold)
+        folder = self.run.fold(name, fold)
+        store = Store.open(self.run.prepared / store_name(self.plan, name), cache_gb=CACHE_GB)
+        with self.watch.training(f"train {name} fold {fold}") as show:
+            watching = show
+            if self.how.tensorboard:
+                from delineate.training.tensorboard import TensorBoard
+
+                watching = TensorBoard(folder / "tensorboard", then=show)
+            return train(
+                self.plan,
+                name,
+                fold,
+                store,
+                split,
+                folder,
+                device=self.how.device,
+                devices=self.how.devices,
+                workers=self.how.workers,
+                watch=watching,
+            )
+
+    def _split(self, fold: int) -> Fold:
+        if fold >= len(self.splits.folds):
+            raise RunError(
+                f"there is no fold {fold}: the splits have {len(self.splits.folds)}, counted from 0. "
+                f"They are in {self.run.folder / 'splits.json'}."
+            )
+        return self.splits.folds[fold]

@@ -1,0 +1,86 @@
+"""Wishes: what a user may ask for; everything else the planner decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from delineate.planning import Plan, PresetName
+
+
+@dataclass(frozen=True)
+class SplitWishes:
+    """How cases are divided: by a rule, or as in a file of one's own."""
+
+    file: Path | None = None
+    mode: str = "kfold"
+    stratify: str | None = None
+
+
+@dataclass(frozen=True)
+class PlanWishes:
+    """What is asked of the planner.
+
+    minutes    of training, all folds and configurations together
+    steps      of each training, instead of minutes
+    memory_gb  what training may use, of the GPU or of the machine; None: what the preset was made for
+    device     "cpu" or "cuda"
+    preset     "default", or residual encoders "M", "L", "XL"
+    by_hand    path in the plan -> value
+    """
+
+    minutes: float | None = None
+    steps: int | None = None
+    memory_gb: float | None = None
+    device: str = "cpu"
+    preset: PresetName = "default"
+    folds: tuple[int, ...] | None = None
+    use: tuple[str, ...] | None = None
+    splits: SplitWishes = SplitWishes()
+    by_hand: Mapping[str, Any] = field(default_factory=dict)
+
+    def changed(self, plan: Plan) -> Plan:
+        """An earlier plan with what is asked for now; the time is shared between the trainings."""
+        if self.folds is not None and self.folds != plan.train_folds:
+            plan = plan.set_by_hand("train_folds", list(self.folds))
+        if self.use is not None and self.use != plan.use:
+            plan = plan.set_by_hand("use", list(self.use))
+        if self.steps is not None and self.steps != plan.training.steps:
+            plan = plan.set_by_hand("training.steps", self.steps)
+        if self.minutes is not None:
+            each = self.minutes / (len(plan.train_folds) * len(plan.use))
+            if each != plan.training.minutes:
+                plan = plan.set_by_hand("training.minutes", each)
+        return plan
+
+
+@dataclass(frozen=True)
+class TrainingWishes:
+    """On what the weights are found.
+
+    devices      processes that train together
+    workers      threads that make batches, per process
+    tensorboard  also write the curves for TensorBoard
+    """
+
+    device: str = "cpu"
+    devices: int = 1
+    workers: int = 2
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class SegmentWishes:
+    """How new scans are segmented.
+
+    mirror  average over mirrored copies; None: on a GPU only, where eight times the work is cheap
+    step    between windows, in patches
+    """
+
+    device: str = "cpu"
+    mirror: bool | None = None
+    probabilities: bool = False
+    cleanup: bool = True
+    step: float = 0.5
