@@ -1,6 +1,8 @@
 """How good, and how sure."""
 
 from delineate.evaluation.assessment import evaluate, evaluate_case
+from delineate.evaluation.baselines import METHODS, Baselines, fit_baselines, segment_classically
+from delineate.evaluation.figures import View, best_view, colors, png, slice_figure
 from delineate.evaluation.measures import MEASURES, Measure, Rules
 from delineate.evaluation.overlap import Confusion, ConfusionTable, EmptyPolicy
 from delineate.evaluation.scores import Counts, Overall, Report, Row, Summary, write_report
@@ -10,6 +12,8 @@ from delineate.evaluation.volume import Volumes
 
 __all__ = [
     "MEASURES",
+    "METHODS",
+    "Baselines",
     "Bootstrap",
     "Confusion",
     "ConfusionTable",
@@ -22,10 +26,17 @@ __all__ = [
     "Rules",
     "Summary",
     "SurfaceDistances",
+    "View",
     "Volumes",
     "area_distances",
+    "best_view",
     "border_distances",
+    "colors",
     "evaluate",
     "evaluate_case",
+    "fit_baselines",
+    "png",
+    "segment_classically",
+    "slice_figure",
     "write_report",
 ]
