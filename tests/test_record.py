@@ -55,6 +55,12 @@ def test_short_lists_stay_on_one_line_and_long_ones_do_not():
     assert all(len(line) <= 110 for line in text.splitlines())
 
 
+def test_long_lists_of_values_fill_their_lines():
+    text = compact({"a": list(range(100))})
+    assert len(text.splitlines()) < 10
+    assert all(len(line) > 90 for line in text.splitlines()[2:-3])
+
+
 def test_not_a_number_survives():
     tree = Tree(leaves={}, weight=math.nan)
     assert math.isnan(Tree.from_json(tree.to_json(), where="x").weight)

@@ -56,7 +56,7 @@ class Record(BaseModel):
 
 
 def compact(value: Any, indent: int = 0, width: int = 110) -> str:
-    """JSON text in which everything that fits on a line stays on it."""
+    """JSON text in which everything that fits on a line stays on it, and long lists of values fill lines."""
     flat = json.dumps(value, ensure_ascii=False)
     if len(flat) + indent <= width or not isinstance(value, (dict, list)) or not value:
         return flat
@@ -67,7 +67,22 @@ def compact(value: Any, indent: int = 0, width: int = 110) -> str:
             for key, item in value.items()
         ]
         return "{\n" + ",\n".join(lines) + f"\n{close}}}"
+    if not any(isinstance(item, (dict, list)) for item in value):
+        return "[\n" + "\n".join(_filled(value, pad, width)) + f"\n{close}]"
     return "[\n" + ",\n".join(pad + compact(item, indent + 2, width) for item in value) + f"\n{close}]"
+
+
+def _filled(values: list[Any], pad: str, width: int) -> list[str]:
+    """Plain values in lines as full as fit."""
+    words = [json.dumps(value, ensure_ascii=False) + "," for value in values[:-1]]
+    words.append(json.dumps(values[-1], ensure_ascii=False))
+    lines = [pad + words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += " " + word
+        else:
+            lines.append(pad + word)
+    return lines
 
 
 def _explained(error: ValidationError, where: str) -> str:
