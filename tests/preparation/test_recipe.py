@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delineate.errors import GeometryError
+from delineate.errors import GeometryError, PlanError
 from delineate.planning.plan import Augmentation
 from delineate.preparation.appearance import Brightness, Noise
 from delineate.preparation.deform import Deform
@@ -214,6 +214,11 @@ def test_a_box_of_another_size_is_refused():
         GeometryError, match=r"reads 2 channels of \(8, 6, 7\) voxels, got an image of \(2, 9"
     ):
         STILL.apply([source], [draw])
+
+
+def test_a_flat_axis_in_a_plane_is_refused(sample_plan):
+    with pytest.raises(PlanError, match=r"flat_axis is 0, expected null: a 2D configuration"):
+        Recipe.of(sample_plan((8, 8, 1), slice_axis=2, flat_axis=0), "2d")
 
 
 def test_missing_labels_of_the_previous_stage_are_refused():

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from delineate.errors import GeometryError
+from delineate.errors import GeometryError, PlanError
 from delineate.planning.plan import Augmentation, ConfigurationName, Plan
 from delineate.preparation.appearance import draw_changes
 from delineate.preparation.cascade import Corruption, draw_corruption, one_hot
@@ -84,6 +84,14 @@ class Recipe:
     masked_channels: tuple[int, ...] = ()
     outside_label: int = 0
     previous_labels: int = 0
+
+    def __post_init__(self) -> None:
+        flat = None if self.augmentation is None else self.augmentation.flat_axis
+        if flat is not None and len(self.edges) == 2:
+            raise PlanError(
+                f"augmentation.flat_axis is {flat}, expected null: a 2D configuration has no axis that "
+                "stays flat. Remove it from the plan."
+            )
 
     @classmethod
     def of(cls, plan: Plan, name: ConfigurationName) -> Self:
