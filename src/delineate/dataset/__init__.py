@@ -1,1 +1,26 @@
-"""What we learn from: cases, layouts, checks, splits."""
+"""What we learn from: cases, layouts, checks, leakage, splits."""
+
+from delineate.dataset.case import Case
+from delineate.dataset.check import CheckReport, check
+from delineate.dataset.convert import write_nnunet
+from delineate.dataset.dataset import Dataset
+from delineate.dataset.leakage import find_leaks
+from delineate.dataset.problem import Problem
+from delineate.dataset.splits import Fold, Splits, make_splits
+from delineate.dataset.values import LabelTable, ValueTable, read_label_table
+
+__all__ = [
+    "Case",
+    "CheckReport",
+    "Dataset",
+    "Fold",
+    "LabelTable",
+    "Problem",
+    "Splits",
+    "ValueTable",
+    "check",
+    "find_leaks",
+    "make_splits",
+    "read_label_table",
+    "write_nnunet",
+]

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from delineate.errors import DataError
+
+FORBIDDEN = frozenset('/\\:*?"<>|\n\r\t\0')  # what some file system refuses in a name
+
 
 @dataclass(frozen=True)
 class Case:
@@ -28,5 +32,12 @@ class Case:
     extra: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not self.id or self.id.startswith(".") or FORBIDDEN & set(self.id):
+            raise DataError(
+                f"{self.id!r} cannot name a case: predictions and prepared folders are named after it. "
+                "Use letters, digits, spaces, and - _ . (not at the start)."
+            )
+        if not self.images:
+            raise DataError(f"{self.id}: a case has at least one image, or None where it is missing")
         if not self.group:
             object.__setattr__(self, "group", self.id)

@@ -1,0 +1,250 @@
+"""Dataset: labelled cases, what their channels are and what their labels mean."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from delineate.dataset.case import Case
+from delineate.dataset.grids import difference, same_grid
+from delineate.dataset.layouts import listed
+from delineate.dataset.listing import first_file
+from delineate.dataset.patients import with_patients
+from delineate.dataset.problem import Problem
+from delineate.dataset.values import ValueTable
+from delineate.errors import DataError
+from delineate.io import LabelFile, read_label_values, read_volume
+from delineate.space import Geometry, LabelMap, LabelSchema, Source, Volume
+
+SHOWN = 10  # unknown label values in a message
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What we learn from. Opening reads names, not voxels.
+
+    root        what to open again: the folder, or the manifest file
+    cases       labelled
+    unlabelled  to be segmented
+    values      file value -> schema value, or None where files hold the values of the schema
+    orphans     label files without an image
+    problems    what did not fit together when the files were sorted out; `check` reports it
+    about       free texts of a `dataset.json` (description, licence, ...)
+    """
+
+    name: str
+    root: Path
+    layout: str
+    channels: tuple[str, ...]
+    schema: LabelSchema
+    cases: tuple[Case, ...]
+    unlabelled: tuple[Case, ...] = ()
+    values: ValueTable | None = None
+    orphans: tuple[Path, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path | str, *, layout: str | None = None) -> Dataset:
+        """The dataset in a folder or manifest; its layout is recognised unless it is named.
+
+        Raises:
+            DataError: no layout fits; the message says what each one needs.
+        """
+        found = listed(Path(path), layout)
+        cases, unlabelled = with_patients(found.cases), with_patients(found.unlabelled)
+        told = () if cases == found.cases else ("patients were taken from the case names",)
+        return cls(
+            name=found.name,
+            root=found.root,
+            layout=found.layout,
+            channels=found.channels,
+            schema=found.table.schema,
+            cases=cases,
+            unlabelled=unlabelled,
+            values=found.table.values,
+            orphans=found.orphans,
+            problems=found.problems,
+            notes=(*found.notes, *told),
+            about=found.about,
+        )
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The labelled cases by name."""
+        return tuple(case.id for case in self.cases)
+
+    def case(self, name: str) -> Case:
+        """A case by its id, labelled or not."""
+        if name not in self._by_id:
+            some = ", ".join(self.ids[:5])
+            raise DataError(f"{self.name}: there is no case {name!r}. There are {some}, ...")
+        return self._by_id[name]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Case]:
+        return {case.id: case for case in (*self.unlabelled, *self.cases)}
+
+    def subset(self, names: Collection[str]) -> Dataset:
+        """The dataset with only these cases, in its own order."""
+        wanted = {self.case(name).id for name in names}
+        return replace(
+            self,
+            cases=tuple(case for case in self.cases if case.id in wanted),
+            unlabelled=tuple(case for case in self.unlabelled if case.id in wanted),
+            orphans=(),
+            problems=tuple(problem for problem in self.problems if problem.case in wanted),
+        )
+
+    def scan(self, case: Case) -> Volume:
+        """The scan with its channels in the order of the dataset.
+
+        Raises:
+            DataError: a channel is missing, there are too few or too many, or their grids differ.
+        """
+        self._refuse_missing(case)
+        parts = [read_volume(path) for path in case.images if path is not None]
+        for part in parts[1:]:
+            if not same_grid(parts[0].geometry, part.geometry):
+                raise DataError(different_channels(case, parts[0], part))
+        count = sum(len(part.channels) for part in parts)
+        if count != len(self.channels):
+            raise DataError(wrong_count(case, self.channels, count))
+        if len(parts) == 1:
+            return replace(parts[0], channels=self.channels)
+        return Volume(
+            np.concatenate([part.array for part in parts]),
+            parts[0].geometry,
+            self.channels,
+            Source(
+                files=tuple(file for part in parts for file in part.source.files),
+                instance_uids=parts[0].source.instance_uids,
+                notes=tuple(text for part in parts for text in part.source.notes),
+            ),
+        )
+
+    def labels(self, case: Case) -> LabelMap:
+        """The label map in values of the schema, on the grid of its file.
+
+        Raises:
+            DataError: the case has no labels, or the file holds a value that nobody explained.
+        """
+        if case.labels is None:
+            raise DataError(f"{case.id}: has no labels; it is a case to be segmented.")
+        return self.explained(case, read_label_values(case.labels))
+
+    def explained(self, case: Case, file: LabelFile) -> LabelMap:
+        """The values of a label file as values of the schema.
+
+        Raises:
+            DataError: the file holds a value that nobody explained.
+        """
+        table = self.values or ValueTable.identity(self.schema)
+        translated = table.applied(_comparable(file, table, case))
+        if translated.unknown:
+            raise DataError(self._unknown_values(case, translated.unknown, packed=table.packed))
+        return LabelMap(translated.array, file.geometry, self.schema, file.notes)
+
+    def pair(self, case: Case) -> tuple[Volume, LabelMap]:
+        """The scan and its labels, which lie on one grid.
+
+        Raises:
+            DataError: they lie on different grids, or one of them cannot be had.
+        """
+        scan, labels = self.scan(case), self.labels(case)
+        if not same_grid(scan.geometry, labels.geometry):
+            raise DataError(different_labels(case, scan.geometry, labels.geometry))
+        return scan, labels
+
+    def missing(self, case: Case) -> tuple[str, ...]:
+        """Names of the channels that a case does not have."""
+        by_file = len(case.images) == len(self.channels)
+        missing = [n for n, path in enumerate(case.images) if path is None]
+        return tuple(self.channels[n] if by_file else f"file {n + 1}" for n in missing)
+
+    def _refuse_missing(self, case: Case) -> None:
+        if missing := self.missing(case):
+            raise DataError(
+                f"{case.id}: {' and '.join(missing)} is missing; the channels are "
+                f"{', '.join(self.channels)}. It is not filled with zeros, which would look "
+                "like air. Add the file, or leave the case out."
+            )
+
+    def _unknown_values(self, case: Case, unknown: Mapping[int, int], *, packed: bool) -> str:
+        shown = [
+            f"{f'#{value:06x}' if packed else value} ({count} voxels)"
+            for value, count in sorted(unknown.items())[:SHOWN]
+        ]
+        more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+        known = ", ".join(f"#{v:06x}" if packed else str(v) for v in (self.values or self.schema.values))
+        return (
+            f"{case.id}: the labels hold values that nobody explained: {', '.join(shown)}{more}.\n"
+            f"  labels  {case.labels}\n  known   {known}\n"
+            "  Correct the file, or say what the value means where the labels are listed "
+            "(labels.json, dataset.json or the manifest)."
+        )
+
+
+def wrong_count(case: Case, channels: tuple[str, ...], count: int) -> str:
+    """The message for a scan with too few or too many channels."""
+    files = "\n".join(f"  image   {path}" for path in case.images)
+    return (
+        f"{case.id}: expected {len(channels)} channels ({', '.join(channels)}), got {count}.\n{files}\n"
+        "  Convert the image to the channels of the others, or leave the case out."
+    )
+
+
+def different_labels(case: Case, scan: Geometry, labels: Geometry) -> str:
+    """The message for labels that do not lie on their scan."""
+    return (
+        f"{case.id}: labels and image are on different grids: {difference(scan, labels)}.\n"
+        f"  image   {first_file(case.images)}\n"
+        f"  labels  {case.labels}\n"
+        "  If they show the same anatomy, put the labels on the grid of the image and save them: "
+        "labels.resampled(scan.geometry)."
+    )
+
+
+def different_channels(case: Case, a: Placed, b: Placed) -> str:
+    """The message for channels that do not lie on each other."""
+    return (
+        f"{case.id}: channels are on different grids: {difference(a.geometry, b.geometry)}.\n"
+        f"  image   {a.source.files[0]}\n  image   {b.source.files[0]}\n"
+        "  Channels are stacked voxel by voxel: register them if the patient moved, put one on the grid of "
+        "the other and save it: scan.resampled(other.geometry, order=1)."
+    )
+
+
+class Placed(Protocol):
+    """Something with a grid that came from a file: a volume, or what is kept of one."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """Where it lies."""
+
+    @property
+    def source(self) -> Source:
+        """Where it was read from."""
+
+
+def _comparable(file: LabelFile, table: ValueTable, case: Case) -> Any:
+    """The values of a file as the table writes them: grey g and colour #gggggg are the same."""
+    if table.nonzero is not None or file.packed == table.packed:
+        return file.array
+    if table.packed:
+        return file.array.astype(np.int64) * 0x010101
+    grey = file.array & 0xFF
+    if not np.array_equal(grey * 0x010101, file.array):
+        raise DataError(
+            f"{case.id}: the labels are a colour picture, but numbers are listed as values.\n"
+            f"  labels  {case.labels}\n"
+            f"  known   {', '.join(map(str, table))}\n"
+            '  List colours instead ({"background": "#000000", "gland": "#ff0000"}), or save a grey picture.'
+        )
+    return grey
