@@ -1,1 +1,9 @@
-"""A new scan."""
+"""A new scan: windows, blending, ensembles, clean-up."""
+
+from delineate.inference.blend import importance
+from delineate.inference.cleanup import cleaned, learn_cleanup
+from delineate.inference.prediction import Prediction
+from delineate.inference.segmenter import Segmenter
+from delineate.inference.windows import Windows, steps
+
+__all__ = ["Prediction", "Segmenter", "Windows", "cleaned", "importance", "learn_cleanup", "steps"]

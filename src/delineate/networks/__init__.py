@@ -10,6 +10,7 @@ from delineate.networks.build import (
 )
 from delineate.networks.facts import Facts, Score, card
 from delineate.networks.model import CleanUp, Manifest, Model, load_network, required, write_model
+from delineate.networks.precision import Precision, autocast_type
 from delineate.networks.seed import SeedUNet2d, SeedUNet3d
 from delineate.networks.unet import ResidualUNet, UNet
 
@@ -18,11 +19,13 @@ __all__ = [
     "Facts",
     "Manifest",
     "Model",
+    "Precision",
     "ResidualUNet",
     "Score",
     "SeedUNet2d",
     "SeedUNet3d",
     "UNet",
+    "autocast_type",
     "blueprint",
     "build_network",
     "card",

@@ -1,0 +1,18 @@
+"""Prediction: what a model says about one scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from delineate.space import LabelMap, Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Labels on the scan's own grid.
+
+    probabilities  one channel per output of the schema, in [0, 1], on the same grid; where asked for
+    """
+
+    labels: LabelMap
+    probabilities: Volume | None = None

@@ -1,0 +1,216 @@
+"""Segmenter: a model at work. A scan goes in, labels on the scan's own grid come out.
+
+The scan is prepared exactly as the training cases were; windows slide over it; logits are brought onto the
+scan's grid plane by plane, where the best label wins at once. There is never an array of (class, i, j, k),
+unless probabilities are asked for. Besides the prepared scan and the labels, memory holds per configuration
+
+    classes x (patch along one axis) x (the grid along the other two)  x 4 bytes   sums of windows
+    classes x (one plane of the scan)                                  x 4 bytes   a few times
+
+with the axis chosen so that this is least. Several configurations advance in step, so that their
+probabilities are averaged plane by plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from delineate.errors import ModelError
+from delineate.inference.cleanup import cleaned
+from delineate.inference.mirror import axes_of
+from delineate.inference.prediction import Prediction
+from delineate.inference.predictor import Predictor
+from delineate.inference.source import Source
+from delineate.inference.stage import Stage, best_axis
+from delineate.inference.verdict import Verdict, decided
+from delineate.networks.model import CleanUp, Model, required
+from delineate.networks.precision import Precision, autocast_type
+from delineate.planning.plan import Plan
+from delineate.preparation.align import indices
+from delineate.preparation.prepared import Upright, interpolation, respaced, upright
+from delineate.progress import Progress, silent
+from delineate.space import Geometry, LabelMap, Volume, resample
+from delineate.space.resampling import inside
+
+Indices = npt.NDArray[np.int16]  # (i, j, k) 0 background, n the n-th label of the schema
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenter:
+    """A plan and its trained networks.
+
+    networks   per configuration one network per fold, on `device`; the configurations in the plan's `use`
+               are averaged, and what a cascade builds on is run before it
+    cleanup    what is removed afterwards; None leaves everything
+    step       longest step between windows, as a share of the patch
+    mirror     whether to average over mirrored copies, along the axes that were mirrored in training
+    precision  what convolutions compute in; "auto" is bf16 where the device multiplies it
+    batch      windows predicted at once; None is as many as fill the device
+    """
+
+    plan: Plan
+    networks: Mapping[str, Sequence[nn.Module]]
+    cleanup: CleanUp | None = None
+    device: str = "cpu"
+    step: float = 0.5
+    mirror: bool = False
+    precision: Precision = "auto"
+    batch: int | None = None
+
+    def __post_init__(self) -> None:
+        needed = required(self.plan)
+        missing = [name for name in needed if not self.networks.get(name)]
+        if missing:
+            raise ModelError(
+                f"the plan uses {', '.join(needed)}, but there are no networks for {', '.join(missing)}. "
+                f"Train them, or take them out of the plan's `use`."
+            )
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        device: str = "cpu",
+        step: float = 0.5,
+        mirror: bool = False,
+        precision: Precision = "auto",
+        cleanup: bool = True,
+    ) -> Self:
+        """The segmenter in a model folder, which is verified first; loading runs no code."""
+        model = Model.open(folder)
+        return cls(
+            plan=model.plan,
+            networks=model.networks(device),
+            cleanup=model.cleanup if cleanup else None,
+            device=device,
+            step=step,
+            mirror=mirror,
+            precision=precision,
+        )
+
+    def segment(
+        self, scan: Volume, *, probabilities: bool = False, progress: Progress = silent
+    ) -> Prediction:
+        """Labels on the scan's grid; background beyond what the network saw.
+
+        probabilities  also the probability of each output, which takes (class, i, j, k) float32
+        progress       called after each row of windows
+
+        Raises:
+            ModelError: the scan has other channels than the model reads, or in another order.
+        """
+        check_channels(scan, self.plan)
+        there = upright(scan, self.plan)
+        verdict = self._verdict(there, self.plan.use, there.cropped, progress, keep=probabilities)
+        values = resample(verdict.values, there.cropped, scan.geometry, order=0, outside=0)
+        labels = LabelMap(values, scan.geometry, self.plan.labels)
+        if self.cleanup is not None:
+            labels = cleaned(labels, self.cleanup)
+        return Prediction(labels, self._volume(verdict, there.cropped, scan.geometry))
+
+    def previous(self, scan: Volume, name: str, *, progress: Progress = silent) -> Indices:
+        """What the cascade stage `name` reads besides the scan: label indices on its prepared grid.
+
+        Only the networks of the stage before it are used.
+        """
+        check_channels(scan, self.plan)
+        return self._previous(upright(scan, self.plan), name, progress)
+
+    def _previous(self, there: Upright, name: str, progress: Progress) -> Indices:
+        configuration = self.plan.configuration(name)
+        if configuration.previous is None:
+            raise ModelError(f"{name} is no cascade: it reads the labels of no other configuration.")
+        onto, _ = interpolation(there.cropped, configuration, order=1)
+        verdict = self._verdict(there, (configuration.previous,), onto, progress, keep=False)
+        return indices(verdict.values, self.plan.labels)
+
+    def _verdict(
+        self, there: Upright, names: Sequence[str], onto: Geometry, progress: Progress, *, keep: bool
+    ) -> Verdict:
+        """What the configurations say together, on a grid of the turned and cropped scan."""
+        stages = [self._stage(there, name, progress) for name in names]
+        axis = best_axis(stages, onto)
+        rows = sum(stage.rows(axis) for stage in stages)
+        finished = count(1)
+
+        def done(name: str) -> None:
+            progress(next(finished), rows, name)
+
+        planes = [stage.onto(onto, axis, partial(done, stage.name)) for stage in stages]
+        with predicting([network for name in names for network in self.networks[name]]):
+            return decided(planes, onto.shape, axis, self.plan.labels, keep=keep)
+
+    def _stage(self, there: Upright, name: str, progress: Progress) -> Stage:
+        """A configuration ready for a scan; in a cascade the stage before it is run now."""
+        configuration = self.plan.configuration(name)
+        cascaded = configuration.previous is not None
+        previous = self._previous(there, name, progress) if cascaded else None
+        prepared = respaced(there, configuration)
+        device = torch.device(self.device)
+        predict = Predictor(
+            networks=self.networks[name],
+            outputs=len(self.plan.labels.outputs),
+            slice_axis=configuration.slice_axis,
+            mirror_axes=axes_of(self.plan.training.mirror_axes, configuration.slice_axis)
+            if self.mirror
+            else (),
+            device=device,
+            autocast=autocast_type(self.precision, device),
+        )
+        return Stage(
+            name=name,
+            source=Source.of(prepared.array, previous, len(self.plan.labels.labels), configuration.patch),
+            geometry=prepared.geometry,
+            patch=configuration.patch,
+            predict=predict,
+            batch=self.batch or predict.batch(configuration.patch),
+            step=self.step,
+        )
+
+    def _volume(self, verdict: Verdict, cropped: Geometry, scan: Geometry) -> Volume | None:
+        if verdict.probabilities is None:
+            return None
+        array = resample(verdict.probabilities, cropped, scan, order=0, outside=0)
+        if self.plan.labels.exclusive:
+            array[0][~inside(cropped, scan)] = 1
+        return Volume(array, scan, self.plan.labels.outputs)
+
+
+def check_channels(scan: Volume, plan: Plan) -> None:
+    """Refuses a scan whose channels are not those that the model reads, in that order."""
+    expected = tuple(channel.name for channel in plan.channels)
+    if scan.channels == expected:
+        return
+    shuffled = sorted(scan.channels) == sorted(expected)
+    what = "the channels are in another order" if shuffled else "this scan has other channels"
+    raise ModelError(
+        f"{what}: the model reads {', '.join(expected)}, got {', '.join(scan.channels)}{scan.source.note}. "
+        f"Give one image per channel in the model's order; where only the names differ, name them when "
+        f"reading:  read_volume(path, channels={expected!r})"
+    )
+
+
+@contextmanager
+def predicting(networks: Sequence[nn.Module]) -> Iterator[None]:
+    """Networks predict and remember nothing for learning; afterwards they are as they were."""
+    training = [network.training for network in networks]
+    try:
+        for network in networks:
+            network.eval()
+        with torch.inference_mode():
+            yield
+    finally:
+        for network, before in zip(networks, training, strict=True):
+            network.train(before)
