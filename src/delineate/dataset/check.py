@@ -32,6 +32,7 @@ ODD_SPACING = 3.0  # times, or one in, the median voxel edge
 FOREIGN = 3  # times as many voxels along an axis as any image, or a third of the fewest
 READERS = 4  # cases read at a time by default: memory holds one image and its labels for each
 SHOWN = 10  # problems of one kind in `lines`
+EXAMPLES = 3  # cases named in a note
 FLOAT_NOTE = "labels were stored as"
 
 ORDER: tuple[Severity, ...] = ("error", "warning", "note")
@@ -366,10 +367,10 @@ def _notes(dataset: Dataset, examined: Sequence[Examined]) -> Iterator[Problem]:
     """What readers decided, each sentence once with the cases that it is about."""
     said: dict[str, list[str]] = {}
     for one in examined:
-        for text in one.notes:
+        for text in dict.fromkeys(one.notes):
             said.setdefault(text, []).append(one.case.id)
     for text, names in said.items():
         kind = "float-labels" if text.startswith(FLOAT_NOTE) else "reading"
-        yield note(kind, None, f"{_counted(len(names), 'case')}: {text} ({listed(names)}).")
+        yield note(kind, None, f"{_counted(len(names), 'case')}: {text} ({listed(names, EXAMPLES)}).")
     for text in dataset.notes:
         yield note("opening", None, f"{text}.")

@@ -74,9 +74,22 @@ def shrunk(values: Array) -> Array:
     """The means of (i, j, k) values over boxes of equal size: SIZE of them along each edge."""
     shape: Shape = (FLAT_SIZE, FLAT_SIZE, 1) if values.shape[2] == 1 else (SIZE, SIZE, SIZE)
     for axis, count in enumerate(shape):
-        means = box_means(values.shape[axis], count)
-        values = np.moveaxis(np.tensordot(means, values, axes=(1, axis)), 0, axis)
+        values = averaged(values, axis, count)
     return values
+
+
+def averaged(values: Array, axis: int, count: int) -> Array:
+    """The means over `count` equal stretches along an axis; a voxel on a border counts in part to both."""
+    size = values.shape[axis]
+    if size < count:
+        return np.moveaxis(np.tensordot(box_means(size, count), values, axes=(1, axis)), 0, axis)
+    edges = np.linspace(0, size, count + 1)
+    first = np.floor(edges).astype(int)
+    before = np.asarray(edges - first, np.float32)  # share of a border voxel that belongs to the box before
+    at_border = np.moveaxis(values.take(np.minimum(first, size - 1), axis=axis), axis, -1) * before
+    sums = np.moveaxis(np.add.reduceat(values, first[:-1], axis=axis), axis, -1)
+    means = (sums - at_border[..., :-1] + at_border[..., 1:]) * np.float32(count / size)
+    return np.moveaxis(means, -1, axis)
 
 
 def box_means(size: int, count: int) -> Array:

@@ -179,10 +179,10 @@ class Sides:
         return torn[0] + more
 
 
-def listed(members: Sequence[str]) -> str:
+def listed(members: Sequence[str], shown: int = SHOWN) -> str:
     """The names, the first few of many."""
-    rest = len(members) - SHOWN
-    return ", ".join(members[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(members) - shown
+    return ", ".join(members[:shown]) + (f" and {rest} more" if rest > 0 else "")
 
 
 # What belongs together
