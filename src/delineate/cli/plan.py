@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from delineate.cli.options import screen
-from delineate.cli.wishes import by_hand, device, names, numbers
+from delineate.cli.wishes import Preset, SplitBy, by_hand, device, names, numbers
 
 NAME = "plan"
 
@@ -20,11 +20,11 @@ def command(
     minutes: float | None = typer.Option(None, min=0.1, help="Minutes of training, all folds together."),
     steps: int | None = typer.Option(None, min=1, help="Steps of each training, instead of minutes."),
     device_: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
-    preset: str = typer.Option("default", help="default, or residual encoders of size M, L, XL."),
+    preset: Preset = typer.Option(Preset.default, help="Residual encoders of size M, L, XL, or plain."),
     folds: str | None = typer.Option(None, help="Which folds to train: 0 or 0,1,2,3,4."),
     use: str | None = typer.Option(None, help="Which configurations to train: 2d,3d_fullres."),
     splits: Path | None = typer.Option(None, help="Own folds (JSON)."),
-    split_by: str = typer.Option("kfold", help="kfold, holdout or leave_one_site_out."),
+    split_by: SplitBy = typer.Option(SplitBy.kfold, help="How cases are divided."),
     stratify: str | None = typer.Option(
         None, help="Column or 'site', 'labels', 'volume' to balance folds by."
     ),
@@ -39,15 +39,15 @@ def command(
     from delineate import pipeline
 
     show = screen(context)
-    wishes = pipeline.Wishes(
+    wishes = pipeline.PlanWishes(
         minutes=minutes,
         steps=steps,
         memory_gb=memory,
         device=device(device_),
-        preset=preset,
+        preset=preset.value,
         folds=numbers(folds),
         use=names(use),
-        splits=pipeline.SplitWishes(file=splits, mode=split_by, stratify=stratify),
+        splits=pipeline.SplitWishes(file=splits, mode=split_by.value, stratify=stratify),
         by_hand=by_hand(settings),
     )
     made = pipeline.plan(dataset, folder, wishes, show, layout=layout, again=again)

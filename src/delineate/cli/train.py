@@ -26,5 +26,5 @@ def command(
 
     show = screen(context)
     how = pipeline.TrainingWishes(device=device(device_), devices=devices, tensorboard=tensorboard)
-    pipeline.train(folder, show, how, folds=numbers(fold), use=names(use))
+    pipeline.train(folder, how, show, folds=numbers(fold), use=names(use))
     show.say(f"Next:  delineate evaluate {folder}")

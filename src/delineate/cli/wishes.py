@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import typer
 
 from delineate.errors import PlanError
+
+if TYPE_CHECKING:
+    from delineate.planning import ConfigurationName
+
+
+class Preset(enum.Enum):
+    """Sizes of network, as the command line spells them."""
+
+    default = "default"
+    M = "M"
+    L = "L"
+    XL = "XL"
+
+
+class SplitBy(enum.Enum):
+    """Ways to divide cases, as the command line spells them."""
+
+    kfold = "kfold"
+    holdout = "holdout"
+    leave_one_site_out = "leave_one_site_out"
 
 
 def by_hand(settings: Sequence[str]) -> dict[str, Any]:
@@ -35,9 +56,16 @@ def numbers(text: str | None) -> tuple[int, ...] | None:
         raise typer.BadParameter(f"expected numbers like 0,1,2, got {text!r}") from None
 
 
-def names(text: str | None) -> tuple[str, ...] | None:
+def names(text: str | None) -> tuple[ConfigurationName, ...] | None:
     """Configurations like "2d,3d_fullres" as names."""
-    return None if text is None else tuple(part.strip() for part in text.split(","))
+    from delineate.planning import ConfigurationName
+
+    given = () if text is None else tuple(part.strip() for part in text.split(","))
+    known = get_args(ConfigurationName)
+    wrong = [name for name in given if name not in known]
+    if wrong:
+        raise typer.BadParameter(f"expected {', '.join(known)}, got {', '.join(wrong)}")
+    return None if text is None else tuple(name for want in given for name in known if name == want)
 
 
 def device(text: str) -> str:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from delineate.errors import DataError
+from delineate.evaluation.overlap import Confusion
 from delineate.networks.model import CleanUp
 from delineate.space import LabelMap, LabelSchema
 
@@ -22,6 +23,7 @@ Mask = npt.NDArray[np.bool_]  # (i, j, k)
 Array = npt.NDArray[Any]
 Pair = tuple[LabelMap, LabelMap]  # reference, prediction
 
+SAME_PLACE = 0.1  # voxels: what rounding in a file's header may move
 FOREGROUND = "all structures together"  # how `reasons` names the first step
 
 
@@ -123,7 +125,8 @@ def _mean(values: list[float | None]) -> float:
 def _case_dice(
     reference: LabelMap, prediction: LabelMap, cleanups: Sequence[CleanUp]
 ) -> list[dict[str, float | None]]:
-    if not reference.geometry.same_place(prediction.geometry):
+    tolerance_mm = SAME_PLACE * min(reference.geometry.spacing)
+    if not reference.geometry.same_place(prediction.geometry, tolerance_mm=tolerance_mm):
         raise DataError(
             f"a prediction on {prediction.geometry!r} has its reference on another grid, "
             f"{reference.geometry!r}. Resample the prediction onto its scan first."
@@ -156,8 +159,11 @@ def _dice(counts: Array, schema: LabelSchema) -> dict[str, float | None]:
     dice: dict[str, float | None] = {}
     for name, members in schema.structures.items():
         rows = [values.index(member) for member in members]
-        size = counts[rows].sum() + counts[:, rows].sum()
-        dice[name] = float(2 * counts[np.ix_(rows, rows)].sum() / size) if size else None
+        shared, there, found = (
+            int(part.sum()) for part in (counts[np.ix_(rows, rows)], counts[rows], counts[:, rows])
+        )
+        rest = int(counts.sum()) - there - found + shared
+        dice[name] = Confusion(shared, found - shared, there - shared, rest).dice()
     return dice
 
 

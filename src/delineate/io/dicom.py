@@ -8,6 +8,7 @@ Images without a place in the patient (ultrasound, radiographs, photographs) are
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,18 +76,20 @@ def find_series(folder: Path) -> tuple[Series, ...]:
             f"{folder}: no DICOM images here{there}.\n"
             f"  Expected the folder of a series (its slices as files), or name a single image file."
         )
+    scans = _without_localizers(groups)
+    if scouts := sum(map(len, groups.values())) - sum(map(len, scans.values())):
+        others["a localiser image"] = scouts
     left_out = (f"left out: {_listed(others)}",) if others else ()
-    found = [_series(folder, uid, frames, left_out) for uid, frames in groups.items()]
-    scans = [series for series in found if not series.frames[0].is_localizer] or found
-    return tuple(sorted(scans, key=lambda series: -len(series.frames)))
+    found = [Series(folder, uid, frames[0].modality, frames, left_out) for uid, frames in scans.items()]
+    return tuple(sorted(found, key=lambda series: -len(series.frames)))
 
 
-def _series(where: Path, uid: str, frames: list[Frame], notes: tuple[str, ...]) -> Series:
-    """A series without its localisers, unless it has nothing else."""
-    scans = [frame for frame in frames if not frame.is_localizer]
-    if scans and len(scans) < len(frames):
-        notes = (*notes, f"left out: {len(frames) - len(scans)} localiser images")
-    return Series(where, uid, frames[0].modality, tuple(scans or frames), notes)
+def _without_localizers(groups: Mapping[str, Sequence[Frame]]) -> dict[str, Frames]:
+    """The series without scouts, and without series of scouts only; all of them if nothing else is there."""
+    kept = {uid: tuple(f for f in frames if not f.is_localizer) for uid, frames in groups.items()}
+    if not any(kept.values()):
+        return {uid: tuple(frames) for uid, frames in groups.items()}
+    return {uid: frames for uid, frames in kept.items() if frames}
 
 
 def _listed(kinds: Counter[str]) -> str:
@@ -144,7 +147,10 @@ def _only(path: Path) -> Series:
         return found[0]
     header = read_header(path)
     if kind := object_kind(path, header):
-        raise DataError(f"{path}: is {kind}, not a scan.\n  Name an image, or the folder of its series.")
+        raise DataError(
+            f"{path}: is {kind}, not a scan.\n  Name an image, or the folder of its series; turn contours "
+            f"and segments into NIfTI or NRRD first (3D Slicer, dcmqi, plastimatch)."
+        )
     frames = frames_of(path, header)
     return Series(path, frames[0].series_uid, frames[0].modality, frames)
 
@@ -176,7 +182,10 @@ def _source(placed: Stack) -> Source:
     if placed.frames[0].photometric == "MONOCHROME1":
         notes.append("low values are bright in this image (MONOCHROME1); values were read as stored")
     return Source(
-        files=tuple(str(frame.file) for frame in placed.frames), instance_uids=uids, notes=tuple(notes)
+        files=tuple(str(frame.file) for frame in placed.frames),
+        instance_uids=uids,
+        frame_numbers=tuple(frame.number + 1 for frame in placed.frames),
+        notes=tuple(notes),
     )
 
 
@@ -225,9 +234,9 @@ def _rescale(frame: Frame) -> Rescale:
 
 def _decoded(path: Path, numbers: list[int]) -> list[Array]:
     content = dataset(path)
-    _name_syntax(content)
-    _check_codec(path, content)
     with reading(path, "DICOM pixels"), quiet("pydicom"):
+        _name_syntax(content)
+        _check_codec(path, content)
         planes = iter_pixels(content, indices=numbers)
         return [_looked_up(np.array(plane), content) for plane in planes]
 

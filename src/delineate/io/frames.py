@@ -101,6 +101,11 @@ class Frame:
         return self.position is not None and self.axes is not None and self.spacing is not None
 
     @property
+    def is_mosaic(self) -> bool:
+        """Whether it is a volume laid out as tiles of one picture, as Siemens does for fMRI and diffusion."""
+        return "MOSAIC" in self.marks.get("ImageType", "")
+
+    @property
     def is_localizer(self) -> bool:
         """Whether it is a scout, on which a scan is planned: PS3.3 C.8.2.1.1.1."""
         return "LOCALIZER" in self.marks.get("ImageType", "")
@@ -132,7 +137,8 @@ def dataset(path: Path, **options: Any) -> Dataset:
 
 def object_kind(path: Path, header: Dataset) -> str | None:
     """What an object is that is no scan ("a structure set (RTSTRUCT)"), or None for a scan."""
-    uid = _sop_class(header)
+    with quiet("pydicom"):
+        uid = _sop_class(header)
     if uid in NOT_SCANS:
         return NOT_SCANS[uid]
     if "Rows" in header and "Columns" in header:

@@ -35,6 +35,13 @@ TYPES = {  # data type code -> stored numbers
 }  # fmt: skip
 REFUSED = {1: "1-bit", 32: "complex", 1536: "128-bit", 1792: "complex", 2048: "complex"}
 CIFTI = range(3000, 3100)  # intent codes of surfaces and matrices
+VERSIONS: dict[bytes, tuple[Any, str, int]] = {  # first bytes -> header, byte order, place of "n+1"
+    b"\x5c\x01\0\0": (nibabel.Nifti1Header, "<", 344),
+    b"\0\0\x01\x5c": (nibabel.Nifti1Header, ">", 344),
+    b"\x1c\x02\0\0": (nibabel.Nifti2Header, "<", 4),
+    b"\0\0\x02\x1c": (nibabel.Nifti2Header, ">", 4),
+}
+UNKNOWN = (nibabel.Nifti1Header, "<", 344)
 DISAGREE = 0.1  # mm at the far corner: sform and qform nearer than this say the same
 
 
@@ -130,19 +137,16 @@ def _header(file: BinaryIO, path: Path) -> Header:
 
 
 def _parsed(start: bytes, path: Path) -> Raw:
-    kind: Any = nibabel.Nifti1Header
-    if start[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c"):  # 540: version 2
-        kind = nibabel.Nifti2Header
-    size = kind.template_dtype.itemsize
-    magic = start[344:348] if size == 348 else start[4:8]
-    if magic[:3] in (b"ni1", b"ni2"):
+    kind, order, place = VERSIONS.get(start[:4], UNKNOWN)
+    magic, size = start[place : place + 3], kind.template_dtype.itemsize
+    if magic in (b"ni1", b"ni2"):
         raise DataError(
             f"{path}: is the header of a pair of files (.hdr and .img); expected one .nii or .nii.gz.\n"
             f"  Join them:  nib-convert {path.stem}.hdr {path.stem}.nii.gz"
         )
-    if len(start) < size or magic[:3] not in (b"n+1", b"n+2"):
+    if len(start) < size or magic not in (b"n+1", b"n+2"):
         raise DataError(f"{path}: is not NIfTI: its header does not say n+1 or n+2.\n  {DAMAGED}")
-    return kind(start[:size], check=False)  # extensions are left aside: some are cut short
+    return kind(start[:size], order, check=False)  # extensions are left aside: some are cut short
 
 
 def _shape(raw: Raw, path: Path) -> tuple[Shape, int]:

@@ -108,9 +108,9 @@ def _read_picture(file: Any, path: Path, palette_indices: bool) -> Volume:
         if image.getexif().get(0x0112, UPRIGHT) != UPRIGHT:
             notes.append("its Exif data ask viewers to turn it; the pixels were read as stored")
     bits, kind = _png_kind(file) if path.suffix.lower() == ".png" else (8, -1)
-    if bits == 16 and kind != 0:  # Pillow would round colours of 16 bits to 8
-        pixels = _sixteen_bits(path)
-        notes += [_ALPHA] * (kind in (4, 6))
+    if bits == 16 and kind != 0:
+        pixels = _sixteen_bits(path, kind)
+        notes += [_ALPHA] * (kind == 6)
     else:
         pixels = _pixels(image, palette_indices, notes)
     array = np.moveaxis(np.atleast_3d(pixels), -1, 0).swapaxes(1, 2)[..., None]  # (channel, i, j, 1)
@@ -134,11 +134,16 @@ def _png_kind(file: Any) -> tuple[int, int]:
     return bits, kind
 
 
-def _sixteen_bits(path: Path) -> Array:
+def _sixteen_bits(path: Path, kind: int) -> Array:
+    """(row, column, 3) of a PNG in colour; Pillow would round it to 8 bits."""
+    if kind == 4:
+        raise DataError(
+            f"{path}: is grey of 16 bits with an alpha channel, which no reader here keeps whole.\n"
+            f"  Save it without the alpha channel."
+        )
     from delineate.io import itk
 
-    channels = itk.pixels(path)  # (channel, i, j)
-    return channels[: 3 if len(channels) > 2 else 1].transpose(2, 1, 0)
+    return itk.pixels(path)[:3].transpose(2, 1, 0)
 
 
 def _pixels(image: Image.Image, palette_indices: bool, notes: list[str]) -> Array:

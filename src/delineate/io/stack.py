@@ -53,6 +53,11 @@ def stack(frames: Frames, where: str) -> Stack:
             f"(ImagePositionPatient, ImageOrientationPatient, PixelSpacing): {missing[0].file.name}.\n"
             f"  Export the series again with its geometry; guessing a spacing would move the contours."
         )
+    if mosaic := next((frame for frame in frames if frame.is_mosaic), None):
+        raise DataError(
+            f"{where}: {mosaic.file.name} is a mosaic: the slices of a volume as tiles of one picture.\n"
+            f"  Convert it with dcm2niix and use its NIfTI file."
+        )
     _check_alike(frames, where)
     normal = _normal(frames[0], where)
     along = np.array([np.dot(frame.position or (), normal) for frame in frames])

@@ -5,6 +5,8 @@ A format that cannot hold the thing (the place of a slice in a PNG, skewed axes 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,18 @@ def write_labels(labels: LabelMap, path: Path) -> None:
     _write(path, labels.array.astype(_kind(labels, path), copy=False), labels.geometry)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns a full disk, a missing permission and the like into a DataError that names the file."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # SimpleITK's errors are RuntimeErrors
+        said = getattr(error, "strerror", None) or "the writer of this format failed"
+        raise DataError(
+            f"{path}: cannot be written: {said}.\n  Check the free space and the permissions of its folder."
+        ) from error
+
+
 def _kind(labels: LabelMap, path: Path) -> np.dtype[Any]:
     low, high = int(labels.array.min()), int(labels.array.max())
     if low < 0:
@@ -53,7 +67,7 @@ def _write(path: Path, array: npt.NDArray[Any], grid: Geometry) -> None:
             f"{path}: cannot be written as {path.suffix or 'a file without suffix'}; expected one of\n"
             f"  {' '.join(WRITTEN)}\n  Choose one of these; NIfTI (.nii.gz) holds everything."
         )
-    with replacing(path) as temporary:
+    with writing(path), replacing(path) as temporary:
         match suffix:
             case ".nii.gz" | ".nii":
                 from delineate.io import nifti

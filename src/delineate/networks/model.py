@@ -40,7 +40,7 @@ MANIFEST = "manifest.json"
 VERSION = 1
 RECORDS = ("plan.json", "labels.json", "cleanup.json", "CARD.md")
 WEIGHTS = re.compile(r"(2d|3d_fullres|3d_lowres|3d_cascade_fullres)/fold_(\d+)\.safetensors")
-REPACK = "Copy or download the model folder again, or make it anew with:  delineate pack RUN MODEL"
+REPACK = "Copy the model folder from its source again, or make it anew with:  delineate pack RUN MODEL"
 
 Weights = Mapping[str, Tensor]  # a state_dict
 
@@ -127,36 +127,24 @@ class Model:
         content = (self.folder / path).read_bytes()
         if hashlib.sha256(content).hexdigest() != self.manifest.files[path]:
             raise ModelError(f"{self.folder / path}: was altered after it was opened. {REPACK}")
-        try:
-            return network_of(self.plan, name, content, device=device)
-        except (safetensors.SafetensorError, RuntimeError) as error:
-            raise ModelError(
-                f"{self.folder / path}: does not hold the weights of the network in plan.json: "
-                f"{str(error).splitlines()[-1].strip()}. {REPACK}"
-            ) from None
+        return _loaded(content, self.plan, name, device, where=self.folder / path)
 
 
-def load_network(plan: Plan, name: str, file: Path, *, device: str = "cpu") -> nn.Module:
-    """The network of a configuration with the weights of a safetensors file, ready to predict.
+def load_network(plan: Plan, name: str, weights: Path, *, device: str = "cpu") -> nn.Module:
+    """The network of a configuration with the weights in a safetensors file, ready to predict."""
+    return _loaded(weights.read_bytes(), plan, name, device, where=weights)
 
-    Raises:
-        ModelError: the file does not hold the weights of that network.
-    """
+
+def _loaded(content: bytes, plan: Plan, name: str, device: str, *, where: Path) -> nn.Module:
+    spec = plan.configuration(name).network
+    network = blueprint(spec, inputs_of(plan, name), len(plan.labels.outputs))
     try:
-        return network_of(plan, name, file.read_bytes(), device=device)
+        network.load_state_dict(safetensors.torch.load(content), assign=True)
     except (safetensors.SafetensorError, RuntimeError) as error:
-        why = str(error).splitlines()[-1].strip()
         raise ModelError(
-            f"{file}: does not hold the weights of {name} in the plan: {why}. "
-            "Was the plan edited after training? Train again in a new run folder."
+            f"{where}: does not hold the weights of the network in the plan ({name}): "
+            f"{str(error).splitlines()[-1].strip()}. {REPACK}"
         ) from None
-
-
-def network_of(plan: Plan, name: str, content: bytes, *, device: str) -> nn.Module:
-    """The network of a configuration with weights (safetensors bytes), on `device`, for evaluation only."""
-    configuration = plan.configuration(name)
-    network = blueprint(configuration.network, inputs_of(plan, name), len(plan.labels.outputs))
-    network.load_state_dict(safetensors.torch.load(content), assign=True)
     return network.float().requires_grad_(False).to(device).eval()
 
 

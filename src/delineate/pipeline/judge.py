@@ -19,7 +19,17 @@ import numpy as np
 
 from delineate.dataset import Dataset, Splits
 from delineate.errors import RunError
-from delineate.evaluation import Report, evaluate, write_report
+from delineate.evaluation import (
+    METHODS,
+    Baselines,
+    Report,
+    Rules,
+    evaluate,
+    fit_baselines,
+    segment_classically,
+    write_report,
+)
+from delineate.evaluation.baselines import Method
 from delineate.inference import cleaned, learn_cleanup
 from delineate.io import read_label_values, write_labels
 from delineate.io.disk import write_json, write_text
@@ -32,6 +42,8 @@ from delineate.record import Record
 from delineate.space import LabelMap
 
 BOOTSTRAP_SEED = 20211  # the same report twice
+DICE_ONLY = Rules(metrics=("dice",))
+FITTING_CASES = 8  # training cases from which classical methods take their thresholds
 CHOICE = "evaluation/choice.json"
 
 Candidate = tuple[str, ...]  # configurations whose probabilities are averaged
@@ -42,6 +54,7 @@ class Choice(Record):
 
     use: tuple[str, ...]
     scores: dict[str, float | None]  # candidate, "a+b" for a pair -> mean Dice
+    baselines: dict[str, float | None]
     cleanup: CleanUp
     notes: tuple[str, ...] = ()
 
@@ -62,11 +75,12 @@ class Judge:
         reports = {candidate: self._measured(candidate) for candidate in self.candidates}
         scores = {candidate: report.mean() for candidate, report in reports.items()}
         best = max(self.candidates, key=lambda c: (scores[c] or 0.0, -len(c)))
-        with self.watch.stage("clean-up") as progress:
-            cleanup = learn_cleanup(self._pairs(best), progress=progress)
+        with self.watch.stage("clean-up"):
+            cleanup = learn_cleanup(_Pairs(self, best))
         choice = Choice(
             use=best,
             scores={"+".join(candidate): score for candidate, score in scores.items()},
+            baselines=self._baselines(),
             cleanup=cleanup,
             notes=self._notes(cleanup),
         )
@@ -114,8 +128,26 @@ class Judge:
         first = self.dataset.case(case).images[0]
         return first is not None and first.suffix.lower() in {".png", ".bmp", ".jpg", ".jpeg"}
 
-    def _pairs(self, candidate: Candidate) -> Iterator[tuple[LabelMap, LabelMap]]:
-        return (self.pair(candidate, case) for case in self.cases)
+    def _baselines(self) -> dict[str, float | None]:
+        """Mean Dice of the classical methods, fitted to training cases of the first trained fold."""
+        first = min(self.cases.values())
+        learnt = self.splits.folds[first].train[:FITTING_CASES]
+        judged = [case for case, fold in self.cases.items() if fold == first]
+        with self.watch.stage("baselines") as progress:
+            fitted = fit_baselines(learnt, lambda case: self.dataset.pair(self.dataset.case(case)))
+            found: dict[str, float | None] = {}
+            for number, method in enumerate(METHODS):
+                progress(number, len(METHODS), method)
+                found[method] = self._classical(method, fitted, judged)
+        return found
+
+    def _classical(self, method: Method, fitted: Baselines, cases: list[str]) -> float | None:
+        def load(case: str) -> tuple[LabelMap, LabelMap]:
+            scan, reference = self.dataset.pair(self.dataset.case(case))
+            return reference, segment_classically(scan, fitted, method)
+
+        rng = np.random.default_rng(BOOTSTRAP_SEED)
+        return evaluate(cases, load, rng=rng, rules=DICE_ONLY, workers=os.cpu_count() or 1).mean()
 
     def _measured(self, candidate: Candidate, cleanup: CleanUp | None = None) -> Report:
         self._predict(candidate)
@@ -174,3 +206,14 @@ def _forget_other(folder: Path, digest: str) -> None:
     if folder.is_dir():
         shutil.rmtree(folder)
     write_json(note, digest)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """References and predictions of all measured cases, read anew each time they are gone through."""
+
+    judge: Judge
+    candidate: Candidate
+
+    def __iter__(self) -> Iterator[tuple[LabelMap, LabelMap]]:
+        return (self.judge.pair(self.candidate, case) for case in self.judge.cases)

@@ -11,28 +11,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from delineate.pipeline.page import write_page
-
 from delineate.dataset import (
-    CheckReport,
     Dataset,
     Splits,
     check,
     find_leaks,
     make_splits,
-    read_splits,
-    write_nnunet,
 )
 from delineate.errors import DataError, RunError
 from delineate.evaluation import Report
 from delineate.pipeline.judge import Judge
 from delineate.pipeline.package import write_package
+from delineate.pipeline.page import write_page
 from delineate.pipeline.run import Run
 from delineate.pipeline.teacher import Teacher
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import PlanWishes, SplitWishes, TrainingWishes
-from delineate.planning import Plan, fingerprint, make_plan
-from delineate.progress import Progress, silent
+from delineate.planning import ConfigurationName, Plan, fingerprint, make_plan
 
 
 def run(
@@ -51,24 +46,6 @@ def run(
     report(folder, watch)
     pack(folder)
     return measured
-
-
-def check_folder(
-    path: Path,
-    *,
-    layout: str | None = None,
-    splits: Path | None = None,
-    workers: int | None = None,
-    progress: Progress = silent,
-) -> CheckReport:
-    """Every problem of a dataset on disk; with `splits`, also what leaks between their sides."""
-    dataset = Dataset.open(path, layout=layout)
-    return check(
-        dataset,
-        splits=None if splits is None else read_splits(splits, dataset),
-        workers=workers,
-        progress=progress,
-    )
 
 
 def plan(
@@ -100,8 +77,8 @@ def plan(
             made = _decided(started, splits, wishes)
         else:
             made = wishes.changed(started.plan())
-        for path, value in wishes.by_hand.items():
-            made = made.set_by_hand(path, value)
+        for field, value in wishes.by_hand.items():
+            made = made.set_by_hand(field, value)
         started.save("plan.json", made)
         return made
 
@@ -121,7 +98,7 @@ def train(
     watch: Watch,
     *,
     folds: Sequence[int] | None = None,
-    use: Sequence[str] | None = None,
+    use: Sequence[ConfigurationName] | None = None,
 ) -> None:
     """Finds the weights of the folds that are not finished; prepares what is not prepared."""
     prepare(folder, watch)
@@ -150,11 +127,6 @@ def pack(folder: Path, model: Path | None = None) -> Path:
     opened = Run.open(folder)
     with opened.locked():
         return write_package(opened, model or opened.model)
-
-
-def convert(path: Path, out: Path, *, layout: str | None = None, progress: Progress = silent) -> None:
-    """Writes a dataset of any layout as nnU-Net raw."""
-    write_nnunet(Dataset.open(path, layout=layout), out, progress=progress)
 
 
 def _decided(run: Run, splits: Splits, wishes: PlanWishes) -> Plan:
@@ -186,7 +158,7 @@ def _split(run: Run, dataset: Dataset, wishes: SplitWishes, *, again: bool) -> S
     if run.has("splits.json") and not again and wishes.file is None:
         return run.splits()
     if wishes.file is not None:
-        splits = read_splits(wishes.file, dataset)
+        splits = Splits.read(wishes.file, dataset)
     else:
         splits = make_splits(dataset, mode=wishes.mode, stratify=wishes.stratify)
     if run.has("splits.json") and splits != run.splits() and (run.folder / "folds").is_dir():

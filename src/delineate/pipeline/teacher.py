@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from delineate.pipeline.cascade import hand_down
 from delineate.pipeline.run import Run
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import TrainingWishes
-from delineate.planning import Plan
+from delineate.planning import ConfigurationName, Plan
 
 CACHE_GB = 2.0  # prepared cases that are kept in memory, so that small datasets are read once
 
@@ -27,7 +28,9 @@ class Teacher:
     how: TrainingWishes
     watch: Watch
 
-    def teach(self, *, folds: Sequence[int] | None = None, use: Sequence[str] | None = None) -> None:
+    def teach(
+        self, *, folds: Sequence[int] | None = None, use: Sequence[ConfigurationName] | None = None
+    ) -> None:
         """Trains what is not finished; by default all that the plan wants."""
         for name in use or self.plan.use:
             for fold in self.plan.train_folds if folds is None else folds:
@@ -35,19 +38,22 @@ class Teacher:
             if any(each.previous == name for each in self.plan.configurations.values()):
                 hand_down(self.run, self.plan, name, self.splits, self.how.device, self.watch)
 
-    def _teach_fold(self, name: str, fold: int) -> Path:
+    def _teach_fold(self, name: ConfigurationName, fold: int) -> Path:
         from delineate.preparation import Store, store_name
-        from delineate.training import train
+        from delineate.training import Step, TensorBoard, train
 
         split = self._split(fold)
         folder = self.run.fold(name, fold)
         store = Store.open(self.run.prepared / store_name(self.plan, name), cache_gb=CACHE_GB)
-        with self.watch.training(f"train {name} fold {fold}") as show:
-            watching = show
+        with ExitStack() as stack:
+            watchers = [stack.enter_context(self.watch.training(f"train {name} fold {fold}"))]
             if self.how.tensorboard:
-                from delineate.training.tensorboard import TensorBoard
+                watchers.append(stack.enter_context(TensorBoard(folder / "tensorboard")))
 
-                watching = TensorBoard(folder / "tensorboard", then=show)
+            def watch(step: Step) -> None:
+                for watcher in watchers:
+                    watcher(step)
+
             return train(
                 self.plan,
                 name,
@@ -58,7 +64,7 @@ class Teacher:
                 device=self.how.device,
                 devices=self.how.devices,
                 workers=self.how.workers,
-                watch=watching,
+                watch=watch,
             )
 
     def _split(self, fold: int) -> Fold:

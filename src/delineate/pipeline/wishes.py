@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from delineate.planning import Plan, PresetName
+from delineate.dataset.splits import Mode
+from delineate.planning import ConfigurationName, Plan
+from delineate.planning.presets import PresetName
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class SplitWishes:
     """How cases are divided: by a rule, or as in a file of one's own."""
 
     file: Path | None = None
-    mode: str = "kfold"
+    mode: Mode = "kfold"
     stratify: str | None = None
 
 
@@ -37,7 +39,7 @@ class PlanWishes:
     device: str = "cpu"
     preset: PresetName = "default"
     folds: tuple[int, ...] | None = None
-    use: tuple[str, ...] | None = None
+    use: tuple[ConfigurationName, ...] | None = None
     splits: SplitWishes = SplitWishes()
     by_hand: Mapping[str, Any] = field(default_factory=dict)
 

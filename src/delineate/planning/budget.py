@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from delineate.errors import PlanError
-from delineate.planning.plan import Training
+from delineate.planning.plan import Axis, Training
 from delineate.planning.presets import Preset
 from delineate.planning.sizing import Allowance
 
@@ -108,7 +108,7 @@ class Budget:
             return Allowance(preset, memory_gb)
         return Allowance(preset, memory_gb, self.operations, WIDTHS, CPU_BATCH, CPU_EDGE)
 
-    def training(self, mirror_axes: tuple[int, ...]) -> Training:
+    def training(self, mirror_axes: tuple[Axis, ...]) -> Training:
         """The recipe."""
         if not self.is_short:
             return Training(

@@ -178,7 +178,7 @@ def fingerprint(dataset: Dataset, *, workers: int = 2, progress: Progress = sile
     Foreground is every labelled voxel that is not background and not the ignore label.
 
     Raises:
-        DataError: no labelled case, or a scan with NaN or infinite values.
+        DataError: no labelled case, a scan with NaN or infinite values, or labels that lie elsewhere.
     """
     if not dataset.cases:
         raise DataError(
@@ -202,7 +202,7 @@ def _measured(dataset: Dataset, workers: int) -> Iterator[tuple[CaseFingerprint,
     """What each case tells us, in order. Threads: reading and numpy let others run meanwhile."""
 
     def measure(case: Case) -> tuple[CaseFingerprint, tuple[Histogram, ...]]:
-        return _of_case(case.id, dataset.scan(case), dataset.labels(case))
+        return _of_case(case.id, *dataset.pair(case))
 
     if workers <= 1:
         yield from map(measure, dataset.cases)
@@ -215,11 +215,6 @@ def _measured(dataset: Dataset, workers: int) -> Iterator[tuple[CaseFingerprint,
 
 
 def _of_case(name: str, scan: Volume, labels: LabelMap) -> tuple[CaseFingerprint, tuple[Histogram, ...]]:
-    if scan.geometry.shape != labels.geometry.shape:
-        raise DataError(
-            f"{name}: labels and image are on different grids: {labels.geometry} and {scan.geometry}"
-            f"{scan.source.note}. If they show the same anatomy, resample the labels onto the image."
-        )
     _refuse_unmeasured(name, scan)
     box = nonzero_box(scan)
     inside = labels.array[box.slices]

@@ -1,12 +1,13 @@
 """Plan: everything that was decided about a dataset, each number with its reason.
 
 `planning` thinks; `preparation`, `training` and `inference` execute what stands here and decide nothing.
-A plan is a JSON file that a person can read and edit. It is checked when made and when loaded, and an
-edit by hand is remembered (`plan.but(...)`).
+A plan is a JSON file that a person can read and edit. It is checked when made and when loaded, and what was
+set by hand says so (`plan.set_by_hand("training.minutes", 20)`).
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from typing import Annotated, Any, Literal, Self
@@ -18,6 +19,7 @@ from delineate.record import Record
 from delineate.space import LabelSchema, Shape, Spacing
 
 ConfigurationName = Literal["2d", "3d_fullres", "3d_lowres", "3d_cascade_fullres"]
+Axis = Literal[0, 1, 2]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -132,7 +134,7 @@ class Configuration(Record):
     median_shape: Shape  # voxels of the median case at this spacing
     patch: tuple[Count, Count, Count]
     batch: Count
-    slice_axis: Literal[0, 1, 2] | None = None
+    slice_axis: Axis | None = None
     network: NetworkSpec
     batch_dice: bool  # Dice over the batch as one image, rather than per patch
     previous: ConfigurationName | None = None  # cascade: whose labels are further input channels
@@ -141,6 +143,8 @@ class Configuration(Record):
     def _patch_fits(self) -> Self:
         divisor = self.network.divisor
         edges = self.edges
+        if self.slice_axis is not None and self.patch[self.slice_axis] != 1:
+            raise ValueError(f"patch {list(self.patch)} is not 1 along slice_axis {self.slice_axis}")
         if len(edges) != len(divisor):
             raise ValueError(f"a {len(divisor)}D network does not fit a {len(edges)}D patch")
         wrong = [e for e, d in zip(edges, divisor, strict=True) if e % d]
@@ -182,7 +186,7 @@ class Augmentation(Record):
     gamma_probability: Probability = 0.3
     gamma: Interval = (0.7, 1.5)
     mirror_probability: Probability = 0.5
-    flat_axis: Literal[0, 1, 2] | None = None  # rotate and low-resolve only in the other two axes
+    flat_axis: Axis | None = None  # rotate and low-resolve only in the other two axes
 
     @model_validator(mode="after")
     def _intervals(self) -> Self:
@@ -194,7 +198,10 @@ class Augmentation(Record):
 
 
 class Training(Record):
-    """How the weights are found. Either `steps` or `minutes` ends the training, never both."""
+    """How the weights of one fold of one configuration are found.
+
+    Either `steps` or `minutes` ends the training, never both.
+    """
 
     optimizer: Literal["sgd", "adamw"]
     learning_rate: Positive
@@ -214,7 +221,7 @@ class Training(Record):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # weight averaging: decay per step, 0 is off
     patience: Count | None = None  # validations without a new best after which training stops
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "auto"
-    mirror_axes: tuple[int, ...] = (0, 1, 2)  # for augmentation and for test-time mirroring
+    mirror_axes: tuple[Axis, ...] = (0, 1, 2)  # for augmentation and for test-time mirroring
     seed: int = 12345
 
     @model_validator(mode="after")
@@ -235,9 +242,11 @@ class Plan(Record):
     orientation: str  # scans are turned to lie so ("RAS"); nothing is interpolated
     crop_to_nonzero: bool = True
     configurations: dict[ConfigurationName, Configuration]
-    use: tuple[ConfigurationName, ...]  # which of them `run` trains, in this order
+    use: Annotated[
+        tuple[ConfigurationName, ...], Field(min_length=1)
+    ]  # which of them `run` trains, in this order
     folds: Annotated[int, Field(ge=2)] = 5
-    train_folds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    train_folds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
     augmentation: dict[ConfigurationName, Augmentation]
     training: Training
     reasons: dict[str, str]  # path of a field -> why it has this value
@@ -249,12 +258,16 @@ class Plan(Record):
                 raise ValueError(f"use names {name!r}; there are {sorted(self.configurations)}")
         for name, configuration in self.configurations.items():
             before = configuration.previous
-            if before is not None and before not in self.configurations:
-                raise ValueError(f"configurations.{name}.previous is {before!r}, which is missing")
+            if before is not None and (before == name or before not in self.configurations):
+                raise ValueError(f"configurations.{name}.previous is {before!r}, which is no other one here")
         if set(self.augmentation) != set(self.configurations):
-            raise ValueError("augmentation needs one entry per configuration")
-        if any(fold >= self.folds or fold < 0 for fold in self.train_folds):
-            raise ValueError(f"train_folds are numbers below {self.folds}, got {self.train_folds}")
+            raise ValueError(
+                f"augmentation needs one entry per configuration, {sorted(self.configurations)}, "
+                f"got {sorted(self.augmentation)}"
+            )
+        folds = self.train_folds
+        if any(fold >= self.folds or fold < 0 for fold in folds) or len(set(folds)) != len(folds):
+            raise ValueError(f"train_folds are different numbers below {self.folds}, got {list(folds)}")
         return self
 
     @property
@@ -272,46 +285,61 @@ class Plan(Record):
     def set_by_hand(self, path: str, value: Any) -> Plan:
         """A copy with the field at `path` set, which `reasons` then says.
 
-        `path` is dotted ("configurations.3d_fullres.batch", "training.minutes"); "batch" alone and
-        other unique endings are completed. Lists are given as lists. Everything is checked again.
+        `path` is dotted, with numbers for list items ("configurations.3d_fullres.batch",
+        "channels.0.denoise.rule"); "batch" alone and other unique endings are completed, in the first
+        configuration that the plan uses. Lists are given as lists. Everything is checked again.
+
+        Raises:
+            PlanError: no such field, or several.
+            RecordError: the plan does not hold together with this value.
         """
         tree = self.model_dump(mode="json")
         full = _completed(tree, path)
         *parents, last = full.split(".")
         node: Any = tree
         for part in parents:
-            node = node[part]
-        before, node[last] = node[last], value
+            node = node[int(part) if isinstance(node, list) else part]
+        key: Any = int(last) if isinstance(node, list) else last
+        before, node[key] = node[key], value
         if full in ("training.steps", "training.minutes") and value is not None:
-            other = "minutes" if last == "steps" else "steps"
-            node[other] = None
-        tree["reasons"][full] = f"set by hand (was {before})"
-        return type(self).from_json(json.dumps(tree), where=f"plan with {path} = {value}")
+            node["minutes" if last == "steps" else "steps"] = None
+        tree["reasons"][full] = f"set by hand (was {json.dumps(before)})"
+        return type(self).from_json(json.dumps(tree), where=f"plan with {full} = {json.dumps(value)}")
 
 
-def _leaves(tree: Any, prefix: str = "") -> list[str]:
-    if not isinstance(tree, dict):
-        return [prefix]
-    found = [] if not prefix else [prefix]
-    for key, item in tree.items():
-        if not (prefix == "" and key == "reasons"):
-            found += _leaves(item, f"{prefix}.{key}" if prefix else key)
+NOT_SET = ("reasons", "version", "dataset", "fingerprint", "labels")  # facts: no business of a hand
+
+
+def _paths(tree: Any, prefix: str = "") -> list[str]:
+    """Every path in a tree of records, those that hold further ones included."""
+    items: Any = ()
+    if isinstance(tree, dict):
+        items = tree.items()
+    elif isinstance(tree, list) and tree and isinstance(tree[0], dict):
+        items = enumerate(tree)
+    found = [prefix] if prefix else []
+    for key, item in items:
+        if prefix or key not in NOT_SET:
+            found += _paths(item, f"{prefix}.{key}" if prefix else str(key))
     return found
 
 
 def _completed(tree: dict[str, Any], path: str) -> str:
-    known = _leaves(tree)
+    known = _paths(tree)
     if path in known:
         return path
     endings = [name for name in known if name.endswith("." + path)]
     if len(endings) > 1:  # the same word in several configurations: the one in use is meant
-        used = [n for n in endings if n.startswith(f"configurations.{tree['use'][0]}.")]
+        used = [name for name in endings if tree["use"][0] in name.split(".")]
         endings = used if len(used) == 1 else endings
     if len(endings) == 1:
         return endings[0]
     if endings:
-        raise PlanError(f"{path!r} is not unique in the plan: {', '.join(endings)}. Give more of it.")
-    raise PlanError(f"the plan has no field {path!r}. Open plan.json to see the fields.")
+        some = ", ".join(endings[:5]) + (", ..." if len(endings) > 5 else "")
+        raise PlanError(f"{path!r} is not unique in the plan: {some}. Give more of it.")
+    near = difflib.get_close_matches(path, {name.rpartition(".")[2] for name in known} | set(known), 3)
+    hint = f"Near to it: {', '.join(near)}." if near else "Open plan.json to see the fields."
+    raise PlanError(f"the plan has no field {path!r} that can be set. {hint}")
 
 
 def describe_spacing(spacing: Spacing) -> str:

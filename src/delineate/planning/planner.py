@@ -16,10 +16,10 @@ from delineate.planning.budget import CPU_GFLOPS, Budget, Device
 from delineate.planning.configurations import Chosen, configurations
 from delineate.planning.fingerprint import Fingerprint
 from delineate.planning.intensity import normalized
-from delineate.planning.plan import Augmentation, ConfigurationName, Plan
+from delineate.planning.plan import Augmentation, Axis, ConfigurationName, Plan
 from delineate.planning.presets import PRESETS, PresetName
 from delineate.planning.reasons import AXES, configuration_reasons
-from delineate.planning.spacing import ANISOTROPIC, Frame
+from delineate.planning.spacing import ANISOTROPIC, IJK, Frame
 from delineate.space.orientation import world_axes
 
 FOLDS = 5  # Isensee 2021: five-fold cross-validation
@@ -142,8 +142,8 @@ def _folds(
     return count, tuple(range(count)), {"folds": why, "train_folds": "all: they vote on new scans"}
 
 
-def _mirror_axes(found: Fingerprint, frame: Frame) -> tuple[tuple[int, ...], str]:
-    axes = [axis for axis in range(3) if not (frame.is_flat and axis == frame.slice_axis)]
+def _mirror_axes(found: Fingerprint, frame: Frame) -> tuple[tuple[Axis, ...], str]:
+    axes = [axis for axis in IJK if not (frame.is_flat and axis == frame.slice_axis)]
     pairs = found.labels.lateral_pairs()
     if not pairs:
         return tuple(axes), "nothing in the labels tells left from right"

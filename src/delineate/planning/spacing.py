@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from delineate.planning.fingerprint import Fingerprint
+from delineate.planning.plan import Axis
 
 ANISOTROPIC = 3.0  # an axis this many times coarser than the others counts as slices
 FLAT = 999.0  # a picture's third axis: so much coarser than a pixel that it is never touched
 
 T = TypeVar("T")
-Axis = Literal[0, 1, 2]
 IJK: tuple[Axis, ...] = (0, 1, 2)
 Array = npt.NDArray[np.float64]
 

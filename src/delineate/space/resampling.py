@@ -11,6 +11,7 @@ Edge rule and range follow skimage.transform.resize(mode="edge", clip=True), whi
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,7 @@ def resample(array: Array, source: Geometry, target: Geometry, *, order: Orders,
     orders = (order, order, order) if isinstance(order, int) else order
     if reads is None:
         return _resampled_obliquely(array, source, target, max(orders), outside)
-    turned = _turned(array, tuple(read.axis for read in reads))
+    turned = _turned(array, [read.axis for read in reads])
     return _resampled_by_axis(turned, reads, triple(orders[read.axis] for read in reads), outside)
 
 
@@ -59,32 +60,59 @@ def resample_labels(
     Each label's indicator is interpolated on its own, so no value is ever invented between two
     labels. With equal weights the nearest voxel's label wins.
     """
-    nearest = resample(labels, source, target, order=0, outside=outside)
+    result = resample(labels, source, target, order=0, outside=outside).astype(labels.dtype)
     reads = parallel_reads(source, target)
-    exact = reads is not None and all(read.on_voxels for read in reads)
-    if order == 0 or exact:
-        return nearest.astype(labels.dtype)
-    result = nearest.astype(labels.dtype)
-    values = np.unique(labels)
-    if len(values) == 1:
+    orders = (order, order, order) if isinstance(order, int) else order
+    if not any(orders) or (reads is not None and all(read.on_voxels for read in reads)):
         return result
-    here = _weight(labels, values[0], source, target, order)
-    best, winner = here, np.full(target.shape, values[0], labels.dtype)
-    at_nearest = np.where(result == values[0], here, 0)
-    for value in values[1:]:
-        here = _weight(labels, value, source, target, order)
-        at_nearest[result == value] = here[result == value]
-        better = here > best
-        best[better] = here[better]
-        winner[better] = value
+    best = np.zeros(target.shape, np.float32)
+    at_nearest, winner = best.copy(), result.copy()
+    if reads is not None and max(orders) == 1:
+        weights = _weights_by_axis(labels, reads, orders)
+    else:
+        weights = _weights_everywhere(labels, source, target, orders)
+    for value, where, weight in weights:
+        better, own = weight > best[where], result[where] == value
+        best[where][better] = weight[better]
+        winner[where][better] = value
+        at_nearest[where][own] = weight[own]
     change = (best > at_nearest + 1e-6) & inside(source, target)
     result[change] = winner[change]
     return result
 
 
-def _weight(labels: Array, value: int, source: Geometry, target: Geometry, order: Orders) -> Array:
-    indicator = (labels == value).astype(np.float32)
-    return resample(indicator, source, target, order=order, outside=0)
+Weight = tuple[int, tuple[slice, ...], Array]  # a label, where it has weight, and how much
+
+
+def _weights_everywhere(
+    labels: Array, source: Geometry, target: Geometry, orders: Orders
+) -> Iterator[Weight]:
+    for value in np.unique(labels).tolist():
+        indicator = (labels == value).astype(np.float32)
+        yield value, (slice(None),), resample(indicator, source, target, order=orders, outside=0)
+
+
+def _weights_by_axis(labels: Array, reads: tuple[AxisRead, ...], orders: Shape) -> Iterator[Weight]:
+    """Each label only about its own bounding box; background has what the others leave."""
+    labels = _turned(labels.view(np.uint8) if labels.dtype == bool else labels, [read.axis for read in reads])
+    lowest = int(labels.min())
+    first = lowest - 1 if lowest < 0 else 0  # the value that find_objects takes for nothing
+    boxes = ndimage.find_objects(labels if first == 0 else labels.astype(np.int32) - first)
+    lines = [read.weights(0 if read.on_voxels else orders[read.axis]) for read in reads]
+    rest = np.ones(tuple(len(line) for line in lines), np.float32)
+    for value, box in enumerate(boxes, first + 1):
+        if box is None:
+            continue
+        weight = (labels[box] == value).astype(np.float32)
+        where = []
+        for axis, (line, part) in enumerate(zip(lines, box, strict=True)):
+            touched = np.flatnonzero(line[:, part].any(axis=1))
+            where.append(slice(touched[0], touched[-1] + 1) if len(touched) else slice(0))
+            weight = _read_lines(weight, line[where[-1], part], axis)
+        rest[tuple(where)] -= weight
+        yield value, tuple(where), weight
+    if first == 0:
+        yield 0, (slice(None),), rest
 
 
 @dataclass(frozen=True)
@@ -105,13 +133,17 @@ class AxisRead:
         """Which positions lie within the outer faces of the source."""
         return (self.positions >= -0.5 - 1e-6) & (self.positions <= self.size - 0.5 + 1e-6)
 
+    @property
+    def nearest(self) -> npt.NDArray[np.int64]:
+        """The source voxel next to each position; of two, the higher."""
+        return np.clip(np.floor(self.positions + 0.5).astype(np.int64), 0, self.size - 1)
+
     def weights(self, order: int) -> npt.NDArray[np.float32]:
         """(target voxels, source voxels): the matrix that reads a line of samples."""
         n = self.size
         places = np.clip(self.positions, -0.5, n - 0.5)
         if order == 0 or n == 1:
-            nearest = np.clip(np.floor(places + 0.5).astype(int), 0, n - 1)
-            return np.asarray(np.eye(n, dtype=np.float32)[nearest])
+            return np.asarray(np.eye(n, dtype=np.float32)[self.nearest])
         grid = np.meshgrid(places, np.arange(n), indexing="ij")
         lines = ndimage.map_coordinates(np.eye(n), grid, order=order, mode="nearest")
         return np.asarray(lines, dtype=np.float32)
@@ -149,7 +181,7 @@ def inside(source: Geometry, target: Geometry) -> npt.NDArray[np.bool_]:
     return result
 
 
-def _turned(array: Array, axes: tuple[int, ...]) -> Array:
+def _turned(array: Array, axes: Sequence[int]) -> Array:
     """The array with its last three axes in the order that the target reads them."""
     lead = array.ndim - 3
     return array.transpose(*range(lead), *(lead + axis for axis in axes))
@@ -157,15 +189,15 @@ def _turned(array: Array, axes: tuple[int, ...]) -> Array:
 
 def _resampled_by_axis(array: Array, reads: tuple[AxisRead, ...], orders: Shape, outside: float) -> Array:
     """Axis by axis, the smooth ones first: their range bounds what they may give."""
-    copied = [read.on_voxels for read in reads]
-    smooth = [a for a in range(3) if not copied[a] and orders[a] > 1]
-    others = [a for a in range(3) if not copied[a] and orders[a] <= 1]
-    for axis in range(3):  # copying first: a crop leaves less to interpolate
-        if copied[axis]:
-            index = np.clip(np.round(reads[axis].positions).astype(int), 0, reads[axis].size - 1)
-            array = _taken(array, index, axis - 3)
+    copied = [a for a in range(3) if reads[a].on_voxels or orders[a] == 0]
+    repeated = [a for a in copied if len(reads[a].positions) > reads[a].size]
+    smooth = [a for a in range(3) if a not in copied and orders[a] > 1]
+    others = [a for a in range(3) if a not in copied and orders[a] == 1]
+    for axis in copied:  # a crop first, what repeats last: less to interpolate
+        if axis not in repeated:
+            array = _taken(array, reads[axis].nearest, axis - 3)
     if smooth or others:
-        array = array.astype(np.float32)
+        array = array.astype(np.float32, copy=False)
     if smooth:
         span = tuple(axis - 3 for axis in smooth)
         low, high = array.min(axis=span, keepdims=True), array.max(axis=span, keepdims=True)
@@ -174,7 +206,10 @@ def _resampled_by_axis(array: Array, reads: tuple[AxisRead, ...], orders: Shape,
         np.clip(array, low, high, out=array)
     for axis in others:
         array = _read_lines(array, reads[axis].weights(orders[axis]), axis)
-    array = np.array(array, copy=True, order="C") if not array.flags.owndata else array
+    for axis in repeated:
+        array = _taken(array, reads[axis].nearest, axis - 3)
+    if not smooth and not others:  # perhaps still a view of what came in
+        array = np.array(array, order="C")
     for axis, read in enumerate(reads):
         if not read.inside.all():
             beyond = np.flatnonzero(~read.inside)

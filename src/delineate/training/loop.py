@@ -39,7 +39,7 @@ from delineate.training.counts import count, dice_of
 from delineate.training.history import Row, Validation, append, cut
 from delineate.training.losses import Parts, encode, make_loss, membership, supervised
 from delineate.training.optimize import make_optimizer, set_rate
-from delineate.training.pace import Stopwatch, validation_limit_s
+from delineate.training.pace import Stopwatch
 from delineate.training.patience import Patience
 from delineate.training.schedule import rate_at
 from delineate.training.watch import Step
@@ -161,11 +161,8 @@ class _Run:
         path = self.folder / WEIGHTS
         if self.world.leads:
             patience = self.state.patience
-            facts = {
-                "steps": self.state.step,
-                "elapsed_s": round(self.state.elapsed_s, 1),
-                "best_step": patience.best_step if patience and self.best else None,
-            }
+            chosen = patience.best_step if patience and self.best else self.state.step
+            facts = {"steps": self.state.step, "weights_of_step": chosen}
             texts = {"basis": json.dumps(self.task.basis, sort_keys=True), "facts": json.dumps(facts)}
             write_tensors(path, self.best or weights_of(self._judged), texts)
             (self.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -314,7 +311,8 @@ class _Run:
         batches from then on.
         """
         wanted = self.state.validation_batches or self.training.validation_batches
-        limit = None if self.state.validation_batches else validation_limit_s(self.training)
+        limit = self.state.pace.validation_limit_s(self.training, began)
+        timed = self.state.validation_batches is None and math.isfinite(limit)
         loss = torch.zeros((), dtype=torch.float64, device=self.world.device)
         counts = torch.zeros((3, len(self.task.labels.structures)), dtype=torch.int64, device=loss.device)
         done = 0
@@ -325,11 +323,15 @@ class _Run:
                 loss += parts.total
                 counts += found
                 done += 1
-                late = limit is not None and math.isfinite(float(loss)) and self.elapsed() - began > limit
-                if done == wanted or late:
+                if done == wanted or (timed and self._took(loss, began) * (1 + 1 / done) > limit):
                     break
         together = self.world.fabric.all_reduce(counts, reduce_op="sum")
         return float(loss) / done, torch.as_tensor(together), done
+
+    def _took(self, loss: Tensor, began: float) -> float:
+        """Seconds until a loss was there, which a GPU is made to finish."""
+        loss.item()
+        return self.elapsed() - began
 
     def _judge(self, batch: Batch) -> tuple[Parts, Tensor]:
         device = self.world.device

@@ -7,6 +7,7 @@ elapsed time, so that on any machine, fast or slow, it has run its whole course 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from delineate.planning.plan import Training
@@ -16,6 +17,7 @@ MEMORY = 0.9  # of the running means of durations, per step
 CAUTION = 2.0  # mean deviations by which the next step may take longer
 VALIDATION_SHARE = 0.1  # of a budget of minutes that one validation may take
 FORWARD_SHARE = 0.4  # of a training step is its forward pass, until validations have been measured
+VALIDATION_MARGIN = 1.1  # one is not as quick as the other
 SAVING_MARGIN = 4.0  # a file is larger at the end, and disks are shared
 
 Clock = Callable[[], float]  # seconds, from any start
@@ -58,11 +60,17 @@ class Pace(Record):
     def closing_s(self, training: Training) -> float:
         """How long the end takes: the last validation, and writing the weights."""
         guess = FORWARD_SHARE * training.validation_batches * (self.step_s or 0.0)
-        validation = self.validation_s if self.validation_s is not None else guess
-        limit = validation_limit_s(training)
-        if limit is not None:
-            validation = min(validation, limit)
+        if training.minutes is not None:
+            guess = min(guess, VALIDATION_SHARE * training.minutes * 60)
+        validation = guess if self.validation_s is None else VALIDATION_MARGIN * self.validation_s
         return validation + SAVING_MARGIN * self.save_s
+
+    def validation_limit_s(self, training: Training, elapsed_s: float) -> float:
+        """How long a validation may take; without end where the training is counted in steps."""
+        if training.minutes is None:
+            return math.inf
+        budget = training.minutes * 60
+        return min(VALIDATION_SHARE * budget, budget - elapsed_s - SAVING_MARGIN * self.save_s)
 
     def progress(self, training: Training, step: int, elapsed_s: float) -> float:
         """The share of the training that is done, from 0 to 1."""
@@ -85,11 +93,6 @@ class Pace(Record):
         left = _planned(training) - step
         validations = left / training.validate_every
         return left * (self.step_s or 0.0) + validations * (self.validation_s or 0.0)
-
-
-def validation_limit_s(training: Training) -> float | None:
-    """How long a validation may take, or None where the end is counted in steps."""
-    return None if training.minutes is None else VALIDATION_SHARE * training.minutes * 60
 
 
 def _planned(training: Training) -> int:

@@ -1,0 +1,194 @@
+"""Page: RUN/report.html, one file that holds everything a person wants to see of a run.
+
+What was decided and why, how the training went, how good the result is with its uncertainty, what to be
+warned of, and cases as pictures: the worst first, because they teach most.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from delineate import __version__
+from delineate.dataset import CheckReport, Dataset, Splits
+from delineate.errors import RunError
+from delineate.evaluation import Report, best_view, colors, png, slice_figure
+from delineate.io.disk import write_text
+from delineate.pipeline.judge import CHOICE, Choice, Judge
+from delineate.pipeline.plots import box_plot
+from delineate.pipeline.run import Run
+from delineate.pipeline.watch import Unwatched
+from delineate.planning import Plan, plan_table
+from delineate.progress import Progress, silent
+
+TABLE = ("dice", "iou", "hd95", "assd", "nsd", "volume_error_relative")
+PLOTTED = ("dice", "hd95")
+WORST, MEDIAN, BEST = 3, 2, 1  # cases shown
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One case as a picture."""
+
+    case: str
+    place: str  # "worst", "median", "best"
+    scores: str
+    picture: str  # data URI
+
+
+def write_page(run: Run, progress: Progress = silent) -> Path:
+    """Writes the page of a run that was evaluated, and returns its path.
+
+    Raises:
+        RunError: the run was not evaluated yet.
+    """
+    if not run.has(CHOICE):
+        raise RunError(f"{run.folder}: was not evaluated yet. Do so with:  delineate evaluate {run.folder}")
+    choice = Choice.load(run.folder / CHOICE)
+    report = Report.load(run.evaluation / "report.json")
+    plan, dataset, splits = run.plan(), run.dataset(), run.splits()
+    judge = Judge(run, plan, dataset, splits, "cpu", Unwatched())
+    check = CheckReport.load(run.folder / "check.json")
+    html = _template().render(
+        version=__version__,
+        plan=plan,
+        report=report,
+        choice=choice,
+        headline=_headline(report),
+        table=_table(report),
+        plots=[box_plot(report, metric) for metric in PLOTTED],
+        curves=list(_curves(run, choice, plan)),
+        shown=list(_shown(judge, report, choice, progress)),
+        colors=colors(plan.labels),
+        plan_rows=plan_table(plan),
+        baselines=_baselines(choice, report),
+        candidates=choice.scores,
+        warnings=(
+            *choice.notes,
+            *report.warnings,
+            *(p.message for p in check.problems if p.severity == "warning"),
+        ),
+        data=_data(dataset, splits, report),
+    )
+    write_text(run.report, html)
+    return run.report
+
+
+def _template() -> jinja2.Template:
+    text = resources.files("delineate.pipeline").joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.from_string(text)
+
+
+def _headline(report: Report) -> list[tuple[str, str, str]]:
+    """The few figures at the top: title, value, interval."""
+    shown = []
+    for overall in report.overall:
+        if overall.metric in ("dice", "hd95", "nsd") and overall.mean is not None:
+            title = {"dice": "mean Dice", "hd95": "mean HD95", "nsd": "mean NSD"}[overall.metric]
+            unit = " mm" if overall.metric == "hd95" else ""
+            digits = 1 if overall.metric == "hd95" else 3
+            interval = (
+                ""
+                if overall.ci_low is None or overall.ci_high is None
+                else f"95 % interval {overall.ci_low:.{digits}f} to {overall.ci_high:.{digits}f}{unit}"
+            )
+            shown.append((title, f"{overall.mean:.{digits}f}{unit}", interval))
+    return shown
+
+
+def _table(report: Report) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the table of means."""
+    measures = [m for m in report.rules.measures if m.name in TABLE]
+    heads = ["structure", "cases with it", "missed", "invented"]
+    heads += [m.title + ("" if m.unit == "1" else f" ({m.unit})") for m in measures]
+    rows = []
+    for counts in report.counts:
+        row = [
+            counts.structure,
+            f"{counts.cases - counts.empty_reference} of {counts.cases}",
+            str(counts.missed),
+            str(counts.false_positive_on_empty),
+        ]
+        for measure in measures:
+            summary = report.summary(counts.structure, measure.name)
+            row.append(_cell(summary.mean, summary.ci_low, summary.ci_high))
+        rows.append(row)
+    return heads, rows
+
+
+def _cell(mean: float | None, low: float | None, high: float | None) -> str:
+    if mean is None:
+        return "missing"
+    return f"{mean:.3f}" if low is None or high is None else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _baselines(choice: Choice, report: Report) -> list[tuple[str, str]]:
+    rows = [(name, "-" if dice is None else f"{dice:.3f}") for name, dice in choice.baselines.items()]
+    network = report.mean()
+    return [*rows, ("this network", "-" if network is None else f"{network:.3f}")]
+
+
+def _data(dataset: Dataset, splits: Splits, report: Report) -> list[tuple[str, str]]:
+    patients = len({case.group for case in dataset.cases})
+    return [
+        ("dataset", f"{dataset.name} ({dataset.layout})"),
+        ("labelled cases", f"{len(dataset.cases)} of {patients} patients"),
+        ("channels", ", ".join(dataset.channels)),
+        ("structures", ", ".join(dataset.schema.structures)),
+        ("splits", f"{splits.mode}, {len(splits.folds)} fold(s), seed {splits.seed}"),
+        ("measured on", f"{len(report.cases)} cases that the measured networks never saw"),
+    ]
+
+
+def _curves(run: Run, choice: Choice, plan: Plan) -> Iterator[tuple[str, str]]:
+    """Title and picture (data URI) of the curves of every trained fold."""
+    from delineate.networks import required
+    from delineate.training import HISTORY, curves
+    from delineate.training.history import read
+
+    for name in required(plan.but(use=choice.use)):
+        for fold in range(plan.folds):
+            history = run.fold(name, fold) / HISTORY
+            if history.is_file():
+                picture = curves(read(history), f"{name}, fold {fold}")
+                (run.fold(name, fold) / "curves.png").write_bytes(picture)
+                yield f"{name}, fold {fold}", _uri(picture)
+
+
+def _shown(judge: Judge, report: Report, choice: Choice, progress: Progress) -> Iterator[Shown]:
+    ranked = report.ranked("dice")
+    picks = _picked(ranked)
+    for number, (place, case) in enumerate(picks):
+        progress(number, len(picks), case)
+        scan = judge.dataset.scan(judge.dataset.case(case))
+        reference, prediction = judge.pair(choice.use, case, choice.cleanup)
+        view = best_view(scan, reference, prediction)
+        picture = slice_figure(scan, view, reference=reference, prediction=prediction, edge=420)
+        scores = ", ".join(
+            f"{structure} {value:.2f}"
+            for structure in report.structures
+            if (value := report.values(structure, "dice")[case]) is not None
+        )
+        yield Shown(case, place, scores, _uri(png(picture)))
+
+
+def _picked(ranked: Sequence[str]) -> list[tuple[str, str]]:
+    """Which cases to show: place and case, none twice."""
+    middle = len(ranked) // 2
+    wanted = [("worst", case) for case in ranked[:WORST]]
+    wanted += [("median", case) for case in ranked[middle : middle + MEDIAN]]
+    wanted += [("best", case) for case in ranked[-BEST:]]
+    seen: dict[str, str] = {}
+    for place, case in wanted:
+        seen.setdefault(case, place)
+    return [(place, case) for case, place in seen.items()]
+
+
+def _uri(picture: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture).decode()

@@ -1,0 +1,90 @@
+"""Plots: figures of a report as SVG, sharp at every size and readable without a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from delineate.evaluation import MEASURES, Report
+
+WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 720, 46, 170, 24, 34, 34
+JITTER = 11.0  # pixels that points of one structure are spread over, so that they can be told apart
+
+
+def box_plot(report: Report, metric: str) -> Markup:
+    """A box per structure with every case as a point on it; hovering a point names the case."""
+    measure = MEASURES[metric]
+    columns = {
+        s: {c: v for c, v in report.values(s, metric).items() if v is not None} for s in report.structures
+    }
+    every = [value for column in columns.values() for value in column.values()]
+    low, high, ticks = _axis(every, unit_interval=metric in ("dice", "iou", "nsd"))
+    height = TOP + ROW * len(columns) + BOTTOM
+    span = WIDTH - LEFT - RIGHT
+
+    def x(value: float) -> float:
+        return LEFT + span * (value - low) / (high - low)
+
+    title = measure.title + ("" if measure.unit == "1" else f" ({measure.unit})")
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{_safe(title)} by structure">',
+        f'<text x="{LEFT}" y="18" class="title">{_safe(title)}</text>',
+    ]
+    parts += [
+        f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{height - BOTTOM}" class="grid"/>'
+        f'<text x="{x(tick):.1f}" y="{height - 12}" class="tick">{tick:g}</text>'
+        for tick in ticks
+    ]
+    for number, (structure, column) in enumerate(columns.items()):
+        middle = TOP + ROW * (number + 0.5)
+        parts.append(f'<text x="{LEFT - 12}" y="{middle + 4:.1f}" class="name">{_safe(structure)}</text>')
+        parts += _row(column, middle, x)
+    return Markup("\n".join([*parts, "</svg>"]))
+
+
+def _row(column: dict[str, float], middle: float, x: object) -> list[str]:
+    assert callable(x)
+    if not column:
+        return [f'<text x="{LEFT}" y="{middle + 4:.1f}" class="tick">no values</text>']
+    values = np.array(list(column.values()))
+    q1, median, q3 = np.quantile(values, (0.25, 0.5, 0.75))
+    width = max(1.0, x(q3) - x(q1))
+    box = (
+        f'<rect x="{x(q1):.1f}" y="{middle - 13:.1f}" width="{width:.1f}" height="26" class="box"/>'
+        f'<line x1="{x(median):.1f}" x2="{x(median):.1f}" y1="{middle - 13:.1f}" y2="{middle + 13:.1f}" '
+        'class="median"/>'
+    )
+    points = [
+        f'<circle cx="{x(value):.1f}" cy="{middle + _spread(n):.1f}" r="2.6" class="point">'
+        f"<title>{_safe(case)}: {value:.3f}</title></circle>"
+        for n, (case, value) in enumerate(column.items())
+    ]
+    return [box, *points]
+
+
+def _spread(n: int) -> float:
+    """Where in its row the n-th point sits: the golden ratio fills a line evenly, in any number."""
+    return JITTER * (2 * ((n * 0.6180339887) % 1) - 1)
+
+
+def _axis(values: Sequence[float], *, unit_interval: bool) -> tuple[float, float, list[float]]:
+    """Both ends of the axis and its ticks."""
+    if not values:
+        return 0.0, 1.0, [0.0, 0.5, 1.0]
+    low = 0.0 if not unit_interval else max(0.0, np.floor(min(values) * 10 - 0.2) / 10)
+    high = 1.0 if unit_interval else max(values) * 1.05 or 1.0
+    step = _nice((high - low) / 5)
+    count = int((high - low) / step + 1e-9)
+    return float(low), float(high), [round(float(low + step * n), 6) for n in range(count + 1)]
+
+
+def _nice(step: float) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that is not below `step`."""
+    power = 10 ** np.floor(np.log10(step))
+    return float(next(f * power for f in (1, 2, 5, 10) if f * power >= step * 0.999))
+
+
+def _safe(text: str) -> str:
+    return str(Markup.escape(text))
