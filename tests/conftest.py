@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+PEER = ROOT / "benchmarks" / ".peer" / "bin" / "python"
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +15,17 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no real data beside this checkout")
     return SHARED
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the peer is, for the tests marked `peer`."""
+    parser.addoption("--peer-python", help="Python of an environment with nnU-Net 2.8.1 (benchmarks/peer.sh)")
+
+
+@pytest.fixture(scope="session")
+def peer_python(request: pytest.FixtureRequest) -> str:
+    """The Python that has nnU-Net, named or in `benchmarks/.peer`; skips where there is none."""
+    named = request.config.getoption("--peer-python") or (str(PEER) if PEER.exists() else None)
+    if named is None:
+        pytest.skip("no nnU-Net here: make one with benchmarks/peer.sh, or name its Python: --peer-python")
+    return str(named)
