@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from delineate.errors import ModelError
-from delineate.networks import CleanUp, Facts, Model, build_network, inputs_of, required, write_model
+from delineate.networks import (
+    CleanUp,
+    Facts,
+    Model,
+    build_network,
+    inputs_of,
+    load_network,
+    required,
+    write_model,
+)
 
 FACTS = Facts(created="2026-11-20", cases=40, patients=38)
 
@@ -80,6 +89,19 @@ def test_a_failed_packing_leaves_nothing(plan, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_weights_of_one_fold_can_be_loaded_without_a_model(plan, folder):
+    alone = load_network(plan, "3d_fullres", folder / "3d_fullres" / "fold_1.safetensors")
+    packed = Model.open(folder).networks()["3d_fullres"][1]
+    assert not alone.training
+    assert all(torch.equal(a, b) for a, b in zip(alone.parameters(), packed.parameters(), strict=True))
+
+
+def test_weights_that_the_plan_no_longer_describes_are_refused(make_plan, folder):
+    plan = make_plan(cascade=True)
+    with pytest.raises(ModelError, match=r"weights of 3d_cascade_fullres in the plan.*Was the plan edited"):
+        load_network(plan, "3d_cascade_fullres", folder / "3d_fullres" / "fold_1.safetensors")
+
+
 def refused(folder, message):
     with pytest.raises(ModelError, match=message):
         Model.open(folder)
@@ -101,7 +123,7 @@ def test_a_model_of_another_version_is_refused(folder):
 
 def test_a_manifest_that_does_not_fit_is_refused(folder):
     edit_manifest(folder, colour="red")
-    refused(folder, r"colour: Extra inputs are not permitted[\s\S]*Copy or download")
+    refused(folder, r"colour: Extra inputs are not permitted[\s\S]*Copy the model folder")
 
 
 @pytest.mark.parametrize("name", ["plan.json", "CARD.md", "3d_fullres/fold_1.safetensors"])

@@ -32,7 +32,6 @@ __all__ = [
     "initialise",
     "inputs_of",
     "load_network",
-    "load_network",
     "parameters",
     "required",
     "seed_spec",

@@ -127,23 +127,28 @@ class Model:
         content = (self.folder / path).read_bytes()
         if hashlib.sha256(content).hexdigest() != self.manifest.files[path]:
             raise ModelError(f"{self.folder / path}: was altered after it was opened. {REPACK}")
-        return _loaded(content, self.plan, name, device, where=self.folder / path)
+        return _loaded(content, self.plan, name, device, where=self.folder / path, remedy=REPACK)
 
 
 def load_network(plan: Plan, name: str, weights: Path, *, device: str = "cpu") -> nn.Module:
-    """The network of a configuration with the weights in a safetensors file, ready to predict."""
-    return _loaded(weights.read_bytes(), plan, name, device, where=weights)
+    """The network of a configuration with the weights in a safetensors file, ready to predict.
+
+    Raises:
+        ModelError: the file does not hold the weights of that network.
+    """
+    remedy = "Was the plan edited after training? Train again in a new run folder."
+    return _loaded(weights.read_bytes(), plan, name, device, where=weights, remedy=remedy)
 
 
-def _loaded(content: bytes, plan: Plan, name: str, device: str, *, where: Path) -> nn.Module:
+def _loaded(content: bytes, plan: Plan, name: str, device: str, *, where: Path, remedy: str) -> nn.Module:
     spec = plan.configuration(name).network
     network = blueprint(spec, inputs_of(plan, name), len(plan.labels.outputs))
     try:
         network.load_state_dict(safetensors.torch.load(content), assign=True)
     except (safetensors.SafetensorError, RuntimeError) as error:
         raise ModelError(
-            f"{where}: does not hold the weights of the network in the plan ({name}): "
-            f"{str(error).splitlines()[-1].strip()}. {REPACK}"
+            f"{where}: does not hold the weights of {name} in the plan: "
+            f"{str(error).splitlines()[-1].strip()}. {remedy}"
         ) from None
     return network.float().requires_grad_(False).to(device).eval()
 
