@@ -126,7 +126,10 @@ def _check_basis(path: Path, found: str, basis: Basis) -> None:
         return
     then, now = _leaves(json.loads(found)), _leaves(json.loads(_canonical(basis)))
     changed = [name for name in now | then if then.get(name) != now.get(name)]
-    lines = [f"  {name}: {then.get(name)} then, {now.get(name)} now" for name in changed[:SHOWN]]
+    lines = [
+        f"  {name}: {then.get(name, 'not there')} then, {now.get(name, 'not there')} now"
+        for name in changed[:SHOWN]
+    ]
     more = [f"  and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
     raise RunError(
         "\n".join(

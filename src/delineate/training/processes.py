@@ -32,6 +32,7 @@ T = TypeVar("T")
 Work = Callable[[World], T]
 
 HERE = "127.0.0.1"
+PATIENCE_S = 10.0  # with a process that should have ended
 ADDRESS = ("MASTER_ADDR", "MASTER_PORT")  # torch is told by these where the first process listens
 
 
@@ -59,13 +60,11 @@ def together(work: Work[T], team: Team, world: World) -> T:
         process.start()
     try:
         with _member(team, 0) as fabric:
-            clock = _shared(world.clock)
-            return work(World(fabric, clock, world.watch, world.save_every_s))
-    except RuntimeError as error:
-        raise _explained(error, others) from error
+            mine = World(fabric, _shared(world.clock), world.watch, world.save_every_s)
+            return _led(work, mine, others)
     finally:
         for process in others:
-            process.join(10)
+            process.join(PATIENCE_S)
             process.terminate()
 
 
@@ -120,17 +119,21 @@ def _shared(clock: Clock | None) -> Clock:
     return read
 
 
-def _explained(error: RuntimeError, others: list[Any]) -> Exception:
-    """The error of the first process, or that another process ended under it."""
-    for rank, process in enumerate(others, 1):
-        process.join(1)
-        if process.exitcode:
-            return RunError(
-                f"process {rank} of the training ended with exit code {process.exitcode}; its message is "
-                f"above. Start again: the training goes on from its last checkpoint. If it ends so again, "
-                f"train with one device."
-            )
-    return error
+def _led(work: Work[T], world: World, others: list[Any]) -> T:
+    """What the first process does. If another has ended under it, the error says so."""
+    try:
+        return work(world)
+    except RuntimeError as error:
+        # Those that are well still wait for this process, so whoever has ended did so by itself.
+        for rank, process in enumerate(others, 1):
+            process.join(PATIENCE_S)
+            if process.exitcode:
+                raise RunError(
+                    f"process {rank} of the training ended with exit code {process.exitcode}; its message "
+                    f"is above. Start again: the training goes on from its last checkpoint. If it ends so "
+                    f"again, train with one device."
+                ) from error
+        raise
 
 
 class _Neighbour(ClusterEnvironment):
