@@ -171,9 +171,9 @@ def within(scan: Volume, window: Window) -> Mask:
         )
     result = np.ones(values.shape, bool)
     if low is not None:
-        result &= values >= low
+        result &= values >= np.float64(low)  # a plain float would be rounded to the scan's precision
     if high is not None:
-        result &= values < high
+        result &= values < np.float64(high)
     return result
 
 
@@ -325,15 +325,18 @@ def _ends(
     own = [v[m] for v, m in zip(values, masks, strict=True)]
     if scale == "ranks":
         own = [np.searchsorted(o, v) / (o.size - 1) for v, o in zip(own, ordered, strict=True)]
-    shares = np.linspace(0, 1, BINS - 1)
-    return np.unique(np.quantile(np.concatenate(own), shares))
+    pooled = np.concatenate(own)
+    beyond = np.nextafter(float(pooled.max()), np.inf)  # an upper end excludes itself
+    if scale == "ranks":
+        beyond = min(1.0, float(pooled.max()) + 1 / min(o.size for o in ordered))
+    return np.append(np.unique(np.quantile(pooled, np.linspace(0, 1, BINS - 2))), beyond)
 
 
 def _as_values(ends: npt.NDArray[np.float64], ordered: Field, scale: Scale) -> Field:
     """Ends on the scale of one scan's values."""
     if scale == "values":
         return ends
-    return np.asarray(ordered[np.floor(ends.clip(0, 1) * (ordered.size - 1)).astype(int)])
+    return np.asarray(ordered[np.floor(ends * (ordered.size - 1)).astype(int)])
 
 
 def _otsu_choices(channels: tuple[str, ...]) -> tuple[OtsuClass, ...]:

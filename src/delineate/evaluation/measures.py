@@ -217,7 +217,8 @@ def measured(pair: Pair, rules: Rules) -> dict[str, Value]:
     for measure in rules.measures:
         if measure.needs == "counts":
             value = COUNTED[measure.name](pair.counts, volumes, rules.empty)
-            result[measure.name] = value, pair.emptiness if value is None else None
+            why = (pair.emptiness or "no background") if value is None else None
+            result[measure.name] = value, why
             continue
         apart = distances[measure.needs]
         if apart is None:
