@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from delineate.pipeline.cohort import phantoms
     from delineate.pipeline.data import check_folder, convert
-    from delineate.pipeline.run import Run
-    from delineate.pipeline.segment import segment
+    from delineate.pipeline.run_folder import Run
+    from delineate.pipeline.scans import segment
     from delineate.pipeline.stages import evaluate, pack, plan, prepare, report, run, train
     from delineate.pipeline.watch import Unwatched, Watch
     from delineate.pipeline.wishes import PlanWishes, SegmentWishes, SplitWishes, TrainingWishes
@@ -39,13 +39,13 @@ __all__ = [
 ]
 
 HOMES = {
-    "Run": "run",
+    "Run": "run_folder",
     "Unwatched": "watch",
     "Watch": "watch",
     "check_folder": "data",
     "convert": "data",
     "phantoms": "cohort",
-    "segment": "segment",
+    "segment": "scans",
     **dict.fromkeys(("PlanWishes", "SegmentWishes", "SplitWishes", "TrainingWishes"), "wishes"),
     **dict.fromkeys(("evaluate", "pack", "plan", "prepare", "report", "run", "train"), "stages"),
 }

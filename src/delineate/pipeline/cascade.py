@@ -6,7 +6,7 @@ from delineate.dataset import Splits
 from delineate.errors import RunError
 from delineate.io.disk import write_json
 from delineate.pipeline.fold import fold_digest, fold_segmenter
-from delineate.pipeline.run import Run
+from delineate.pipeline.run_folder import Run
 from delineate.pipeline.watch import Watch
 from delineate.planning import Plan
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from delineate.errors import RunError
 from delineate.io.disk import file_digest
-from delineate.pipeline.run import Run
+from delineate.pipeline.run_folder import Run
 from delineate.planning import Plan
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from delineate.io import read_label_values, write_labels
 from delineate.io.disk import write_json, write_text
 from delineate.networks import CleanUp
 from delineate.pipeline.fold import fold_digest, fold_segmenter
-from delineate.pipeline.run import Run
+from delineate.pipeline.run_folder import Run
 from delineate.pipeline.watch import Watch
 from delineate.planning import Plan
 from delineate.record import Record

@@ -15,7 +15,7 @@ from delineate.evaluation import Report
 from delineate.networks import Facts, Score, card, required, write_model
 from delineate.pipeline.fold import WEIGHTS
 from delineate.pipeline.judge import CHOICE, Choice
-from delineate.pipeline.run import Run
+from delineate.pipeline.run_folder import Run
 from delineate.planning import Plan
 
 SHOWN = {"dice": ("Dice", ""), "hd95": ("HD95", "mm")}

@@ -21,7 +21,7 @@ from delineate.evaluation import Report, best_view, colors, png, slice_figure
 from delineate.io.disk import write_text
 from delineate.pipeline.judge import CHOICE, Choice, Judge
 from delineate.pipeline.plots import box_plot
-from delineate.pipeline.run import Run
+from delineate.pipeline.run_folder import Run
 from delineate.pipeline.watch import Unwatched
 from delineate.planning import Plan, plan_table
 from delineate.progress import Progress, silent

@@ -23,7 +23,7 @@ from delineate.evaluation import Report
 from delineate.pipeline.judge import Judge
 from delineate.pipeline.package import write_package
 from delineate.pipeline.page import write_page
-from delineate.pipeline.run import Run
+from delineate.pipeline.run_folder import Run
 from delineate.pipeline.teacher import Teacher
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import PlanWishes, SplitWishes, TrainingWishes

@@ -10,7 +10,7 @@ from pathlib import Path
 from delineate.dataset import Fold, Splits
 from delineate.errors import RunError
 from delineate.pipeline.cascade import hand_down
-from delineate.pipeline.run import Run
+from delineate.pipeline.run_folder import Run
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import TrainingWishes
 from delineate.planning import ConfigurationName, Plan

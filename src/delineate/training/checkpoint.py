@@ -93,13 +93,18 @@ class Checkpoint:
         return cls(State.from_json(texts["state"], where=str(path)), **parts)
 
 
+TEXTS = "delineate"  # the entry of a file's header that holds our texts, as JSON
+
+
 def write_tensors(path: Path, tensors: Tensors, texts: Mapping[str, str]) -> None:
     """Writes a safetensors file with texts in its header, whole or not at all."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         temporary.touch()
         permissions = temporary.stat().st_mode
-        safetensors.torch.save_file(held, temporary, metadata=dict(texts))
+        # One entry: the library writes several in any order, and equal weights would be unequal files.
+        note = {TEXTS: json.dumps(dict(texts), sort_keys=True)}
+        safetensors.torch.save_file(held, temporary, metadata=note)
         temporary.chmod(permissions)  # safetensors writes files that others cannot read
 
 
@@ -111,7 +116,7 @@ def read_tensors(path: Path, basis: Basis) -> tuple[Tensors, dict[str, str]]:
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            texts = file.metadata() or {}
+            texts = json.loads((file.metadata() or {}).get(TEXTS, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (safetensors.SafetensorError, OSError) as error:
         raise RunError(

@@ -1,4 +1,4 @@
-"""Segment: new scans through a packed model."""
+"""Scans: new ones through a packed model."""
 
 from __future__ import annotations
 
