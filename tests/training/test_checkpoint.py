@@ -124,5 +124,6 @@ def test_the_header_is_text_that_anybody_can_read(tmp_path):
     _moment().save(path, BASIS)
     content = path.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    assert json.loads(header["__metadata__"]["basis"]) == BASIS
-    assert json.loads(header["__metadata__"]["state"])["step"] == 7
+    texts = json.loads(header["__metadata__"]["delineate"])
+    assert json.loads(texts["basis"]) == BASIS
+    assert json.loads(texts["state"])["step"] == 7
