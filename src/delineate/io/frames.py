@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,8 @@ def object_kind(path: Path, header: Dataset) -> str | None:
         return None
     if not uid or uid in VOLUMETRIC:
         raise DataError(f"{path}: is a DICOM image without rows and columns.\n  {DAMAGED}")
-    name = UID(uid).name
+    with quiet("pydicom"):
+        name = UID(uid).name
     return f"an object without an image ({name})" if name != uid else "an object without an image"
 
 
@@ -221,4 +223,4 @@ def _floats(value: Any, count: int) -> tuple[float, ...] | None:
     if value is None or value == "":
         return None
     parts = tuple(float(part) for part in (value if hasattr(value, "__iter__") else [value]))
-    return parts if len(parts) == count else None
+    return parts if len(parts) == count and all(map(isfinite, parts)) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import tifffile
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin
 
 from delineate.errors import DataError, MissingPackage
-from delineate.io.foreign import quiet, reading
+from delineate.io.foreign import DAMAGED, quiet, reading
 from delineate.space import Geometry, Source, Spacing, Volume
 
 Array = npt.NDArray[Any]
@@ -31,6 +31,7 @@ OPENERS: dict[str, type[Image.Image]] = {  # not Image.open: that takes any form
 TIFF = (".tif", ".tiff")
 GREY = ("1", "L", "I", "F")  # Pillow's modes of one number a pixel, besides the I;16 family
 COLOUR = ("red", "green", "blue")
+TAG_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # by TIFF type
 UPRIGHT = 1  # Exif orientation
 UNITS_MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "µm": 1e-3, "um": 1e-3, "micron": 1e-3, "microns": 1e-3,
             "nm": 1e-6, "inch": 25.4, "in": 25.4}  # fmt: skip
@@ -191,6 +192,7 @@ def _write_png(path: Path, channels: Array) -> None:
 def _read_tiff(path: Path, palette_indices: bool) -> Volume:
     with tifffile.TiffFile(path) as file:
         grid, notes = _tiff_grid(file, path)
+        _check_whole(file, path)
         series, page = file.series[0], file.series[0].keyframe
         try:
             stored = series.asarray()
@@ -252,10 +254,60 @@ def _tiff_grid(file: tifffile.TiffFile, path: Path) -> tuple[Geometry, list[str]
             f"colours.\n  Save one time point or field a file."
         )
     _check_size(path, sizes["X"], sizes["Y"])
+    _check_pages(file, path)
     spacing = _tiff_spacing(file)
     i, j, k = spacing or (1.0, 1.0, 1.0)
     shape = (sizes["X"], sizes["Y"], stacked[0] if stacked else 1)
     return Geometry(shape, np.diag([-i, -j, k, 1.0])), [] if spacing else [NO_SIZE]
+
+
+def _check_pages(file: tifffile.TiffFile, path: Path) -> None:
+    """Refuses a stack whose chain of pages, or whose tags, lead beyond the file.
+
+    tifffile stops at such a page, leaves such a tag out, and gives what is left.
+    """
+    tiff, seen = file.tiff, set()
+    with path.open("rb") as raw:
+        offset = _number(raw, tiff.offsetsize, 8 if tiff.is_bigtiff else 4, tiff)
+        while offset > 0 and offset not in seen:
+            seen.add(offset)
+            tags = offset + tiff.tagnosize
+            count = _number(raw, tiff.tagnosize, offset, tiff)
+            ends = [_tag_end(raw, tags + n * tiff.tagsize, tiff) for n in range(count)]
+            offset = _number(raw, tiff.offsetsize, tags + count * tiff.tagsize, tiff)
+            if max(ends, default=0) > file.filehandle.size:
+                offset = -1
+    if offset or any(page is None for page in file.series[0].pages):
+        raise DataError(f"{path}: some of its pages are missing.\n  {DAMAGED}")
+
+
+def _tag_end(raw: BinaryIO, place: int, tiff: Any) -> int:
+    """Where the value of a tag ends: TIFF 6.0, section 2, IFD entry."""
+    kind, width = _number(raw, 2, place + 2, tiff), tiff.offsetsize
+    length = TAG_BYTES.get(kind, 1) * _number(raw, width, place + 4, tiff)
+    return 0 if length <= width else _number(raw, width, place + 4 + width, tiff) + length
+
+
+def _number(raw: BinaryIO, size: int, place: int, tiff: Any) -> int:
+    """An unsigned number in a file, -1 beyond its end."""
+    raw.seek(place)
+    read = raw.read(size)
+    return int.from_bytes(read, "little" if tiff.byteorder == "<" else "big") if len(read) == size else -1
+
+
+def _check_whole(file: tifffile.TiffFile, path: Path) -> None:
+    """Refuses pixels that begin within the file and end beyond it."""
+    series, size = file.series[0], file.filehandle.size
+    ends = [
+        offset + count
+        for page in series.pages
+        if page is not None
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ]
+    if series.dataoffset is not None:
+        ends.append(series.dataoffset + series.nbytes)
+    if max(ends, default=0) > size:
+        raise DataError(f"{path}: is cut short: {max(ends)} bytes expected, {size} found.\n  {DAMAGED}")
 
 
 def _arranged(stored: Array, axes: str) -> Array:

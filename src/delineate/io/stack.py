@@ -144,7 +144,10 @@ def _normal(frame: Frame, where: str) -> Array:
             f"  Export the series again; its orientation cannot be known."
         )
     if not frame.spacing or not min(frame.spacing) > 0:
-        raise DataError(f"{where}: PixelSpacing {frame.spacing} is no size ({frame.file.name}).")
+        raise DataError(
+            f"{where}: a PixelSpacing of {_shown(frame.spacing or ())} is no size ({frame.file.name}).\n"
+            f"  Export the series again; its scale cannot be known."
+        )
     cross = _cross(frame)
     return np.asarray(cross / np.linalg.norm(cross))
 
