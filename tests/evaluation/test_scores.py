@@ -152,6 +152,7 @@ def test_the_table_of_rows_has_every_value_and_empty_fields_for_missing_ones(rep
 def test_the_markdown_table_gives_counts_means_and_definitions(report):
     text = report.to_markdown()
     assert "| organ | 6 | 4 | 1 | 1 | 0.480 [" in text
+    assert "], n = 5 | 3.000 [" in text
     assert "| **mean of structures** | 6 |" in text
     assert "- HD95: larger of the two directed 95th percentiles between border voxels" in text
     assert "NSD" not in text  # was not measured

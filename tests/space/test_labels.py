@@ -113,6 +113,10 @@ def test_lateral_pairs_are_none_where_no_name_has_a_side():
         ({"labels": PLAIN.labels, "ignore": 2}, "ignore value 2 is also a label"),
         ({"labels": PLAIN.labels, "ignore": 0}, "ignore value 0 is also a label or background"),
         (
+            {"labels": PLAIN.labels, "regions": (Region(name="x", values=(1,), paints=1),) * 2},
+            r"region names must differ: \['x', 'x'\]",
+        ),
+        (
             {"labels": PLAIN.labels, "regions": (Region(name="x", values=(1, 9), paints=1),)},
             r"region 'x' refers to \[9\]",
         ),

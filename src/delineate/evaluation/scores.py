@@ -196,7 +196,10 @@ class Report(Record):
         cells = [_cell(by_metric[m.name]) for m in shown]
         lines.append(f"| **mean of structures** | {len(self.cases)} | | | | {' | '.join(cells)} |")
         notes = [f"- {m.title}: {self.rules.definition(m)}" for m in shown]
-        return "\n".join([*lines, "", "Mean [95 % interval]. Missing values are left out.", *notes]) + "\n"
+        return (
+            "\n".join([*lines, "", "Mean [95 % interval], n where values are missing and left out.", *notes])
+            + "\n"
+        )
 
 
 def report_of(
@@ -326,9 +329,10 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _cell(summary: Summary | Overall) -> str:
     if summary.mean is None:
         return "missing"
+    left_out = f", n = {summary.n}" if isinstance(summary, Summary) and summary.missing else ""
     if summary.ci_low is None or summary.ci_high is None:
-        return f"{summary.mean:.3f}"
-    return f"{summary.mean:.3f} [{summary.ci_low:.3f}, {summary.ci_high:.3f}]"
+        return f"{summary.mean:.3f}{left_out}"
+    return f"{summary.mean:.3f} [{summary.ci_low:.3f}, {summary.ci_high:.3f}]{left_out}"
 
 
 def _missed_rule(rules: Rules) -> str:

@@ -63,6 +63,9 @@ class LabelSchema(Record):
             raise ValueError(f"label values and names must differ: {values}, {names}")
         if self.ignore is not None and (self.ignore in values or self.ignore == 0):
             raise ValueError(f"the ignore value {self.ignore} is also a label or background")
+        regions = [region.name for region in self.regions]
+        if len(set(regions)) != len(regions):
+            raise ValueError(f"region names must differ: {regions}")
         for region in self.regions:
             unknown = sorted(set(region.values) - set(values))
             if unknown or region.paints not in values:
