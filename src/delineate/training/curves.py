@@ -81,8 +81,7 @@ def _draw_dice(axes: Axes, rows: Sequence[Row]) -> None:
 def _draw_rate(axes: Axes, rows: Sequence[Row]) -> None:
     _frame(axes, "learning rate")
     axes.plot([row.step for row in rows], [row.rate for row in rows], color=INK, linewidth=1.4)
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2), useMathText=True)
-    axes.yaxis.get_offset_text().set(fontsize=8, color=SOFT)
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylim(bottom=0)
 
 
