@@ -37,19 +37,24 @@ for verb in (check, run, plan, prepare, train, evaluate, report, pack, segment, 
     app.command(verb.NAME)(verb.command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from delineate import __version__
+
+        typer.echo(f"delineate {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress, no notes; results only."),
     debug: bool = typer.Option(False, "--debug", help="On an error, show where in the code it arose."),
-    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and stop.", callback=_print_version, is_eager=True
+    ),
 ) -> None:
     """Options of every verb; they stand before the verb."""
-    if version:
-        from delineate import __version__
-
-        typer.echo(f"delineate {__version__}")
-        raise typer.Exit
     context.obj = Options(quiet=quiet, debug=debug)
 
 

@@ -289,7 +289,7 @@ def _foreign(path: Path, shapes: Sequence[Shape]) -> str:
     if not shapes:
         return text
     low, high = np.min(shapes, axis=0), np.max(shapes, axis=0)
-    if (shape > FOREIGN * high).any() or (shape * FOREIGN < low).any():
+    if (np.array(shape) > FOREIGN * high).any() or (np.array(shape) * FOREIGN < low).any():
         span = " x ".join(f"{a}-{b}" if a != b else f"{a}" for a, b in zip(low, high, strict=True))
         return f"{text} where the images have {span}: they seem to belong to another dataset"
     return text

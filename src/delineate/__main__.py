@@ -1,0 +1,5 @@
+"""`python -m delineate` is the `delineate` command."""
+
+from delineate.cli import main
+
+main()
