@@ -20,6 +20,7 @@ from threading import Condition
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from delineate.dataset import Case, Dataset
 from delineate.errors import DataError, Error, PlanError
@@ -32,8 +33,6 @@ from delineate.preparation.prepared import Upright, interpolation, respaced, res
 from delineate.preparation.store import Prepared, Store, load_record, write_case
 from delineate.progress import Progress, silent
 from delineate.space import LabelSchema
-
-SCAN_BYTES, PREPARED_BYTES, LABEL_BYTES = 16, 16, 16
 
 METHOD = 1  # raised when the same scan and plan give other arrays: every case is then prepared again
 DETACHED = (".mhd", ".nhdr", ".hdr")  # headers whose voxels are in a file of the same stem
@@ -63,7 +62,8 @@ def prepare(
     for store in set(stores.values()):
         _sweep(store)
     work = _Work(dataset, plan, {store.name: store for store in stores.values()}, _Room(memory_gb))
-    failed = _done(work, workers or os.cpu_count() or 1, progress)
+    with threadpool_limits(1, user_api="blas"):  # the cases are the parallelism
+        failed = _done(work, workers or os.cpu_count() or 1, progress)
     if failed:
         lines = "\n".join(f"  {case}: {why}" for case, why in sorted(failed.items()))
         raise DataError(
@@ -224,14 +224,16 @@ def _stamps(path: Path) -> list[tuple[str, int, int]]:
 
 
 def _bytes_needed(dataset: Dataset, case: Case, plan: Plan, names: Sequence[str]) -> int:
-    """The working memory of a case, from its header."""
+    """The working memory of a case by its header: measured peaks, rounded up."""
     path = next(path for path in (*case.images, case.labels) if path is not None)
     grid = read_geometry(path).reoriented(plan.orientation)
-    grids = [interpolation(grid, plan.configuration(name), order=3)[0] for name in names]
-    voxels: list[int] = [math.prod(g.shape) for g in (grid, *grids)]
     channels = len(plan.channels)
-    scan = voxels[0] * (channels * SCAN_BYTES + LABEL_BYTES)
-    return scan + max(voxels[1:]) * (channels * PREPARED_BYTES + LABEL_BYTES)
+    most = 0
+    for name in names:
+        there, _ = interpolation(grid, plan.configuration(name), order=3)
+        per_voxel = channels * 4 + 4 if there.shape == grid.shape else channels * 16 + 24
+        most = max(most, math.prod(there.shape) * per_voxel)
+    return math.prod(grid.shape) * (channels * 12 + 4) + most
 
 
 class _Room:

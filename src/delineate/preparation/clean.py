@@ -6,7 +6,6 @@ Each channel has its own rule in the plan. Nothing is cleaned unless the plan sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,9 +48,8 @@ def unshaded(values: Channel, spacing: Spacing) -> Channel:
 
     A channel of one value has no shading and comes back as it is.
     """
-    import SimpleITK  # heavy: only who asks for N4 pays for it
+    import SimpleITK as itk  # noqa: N813 - heavy: only who asks for N4 pays for it
 
-    itk: Any = SimpleITK  # it has no types
     if values.min() == values.max():
         return values
     thick = [axis for axis, n in enumerate(values.shape) if n > 1]  # a 2D image is corrected in 2D

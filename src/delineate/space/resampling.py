@@ -172,6 +172,10 @@ def parallel_reads(source: Geometry, target: Geometry) -> tuple[AxisRead, ...] |
 
 def inside(source: Geometry, target: Geometry) -> npt.NDArray[np.bool_]:
     """Which target centres (i, j, k) fall within the outer faces of the source grid."""
+    reads = parallel_reads(source, target)
+    if reads is not None:
+        along_i, along_j, along_k = (read.inside for read in reads)
+        return along_i[:, None, None] & along_j[:, None] & along_k
     step = np.linalg.inv(source.affine) @ target.affine
     i, j, k = np.ogrid[: target.shape[0], : target.shape[1], : target.shape[2]]
     result = np.ones(target.shape, dtype=bool)
@@ -229,16 +233,16 @@ def _taken(array: Array, index: Array, axis: int) -> Array:
 
 
 def _read_lines(array: Array, weights: Array, axis: int) -> Array:
-    """One matrix product along one of the last three axes."""
-    lead, (i, j, k) = array.shape[:-3], array.shape[-3:]
+    """One matrix product along one of the last three axes; large ones, as many small ones are slow."""
+    lead, (i, j, k), n = array.shape[:-3], array.shape[-3:], len(weights)
+    if axis == 1:
+        lines = np.ascontiguousarray(np.moveaxis(array, -2, 0))
+        flat = np.matmul(weights, lines.reshape(j, -1))
+        return np.moveaxis(flat.reshape(n, *lead, i, k), 0, -2)
     array = np.ascontiguousarray(array)
     if axis == 0:
-        flat = np.matmul(weights, array.reshape(*lead, i, j * k))
-        return np.asarray(flat.reshape(*lead, len(weights), j, k))
-    if axis == 1:
-        return np.asarray(np.matmul(weights, array))
-    flat = np.matmul(array.reshape(-1, k), weights.T)
-    return np.asarray(flat.reshape(*lead, i, j, len(weights)))
+        return np.asarray(np.matmul(weights, array.reshape(*lead, i, j * k)).reshape(*lead, n, j, k))
+    return np.asarray(np.matmul(array.reshape(-1, k), weights.T).reshape(*lead, i, j, n))
 
 
 def _resampled_obliquely(
