@@ -38,6 +38,7 @@ LEARNING_RATE = 1e-3  # AdamW's default; Loshchilov 2019, arXiv:1711.05101
 WEIGHT_DECAY = 1e-2  # AdamW's default
 WARMUP = 0.05  # share of the steps
 AVERAGED = 0.05  # share of the steps over which weights are averaged
+LONGEST_AVERAGE = 1000  # steps; beyond, the average lags behind more than it calms
 VALIDATIONS = 10  # in a short training
 VALIDATION_BATCHES = 10  # a third of the work of a training step each: 3 % of the time in all
 
@@ -83,7 +84,17 @@ class Budget:
     @property
     def is_short(self) -> bool:
         """Whether the short recipe applies."""
-        return self.minutes is not None or (self.steps or 0) < SHORT_STEPS
+        return self.expected_steps < SHORT_STEPS
+
+    @property
+    def is_thorough(self) -> bool:
+        """Whether every fold and configuration is worth its own training: nobody shares out minutes."""
+        return not self.is_short and self.minutes is None
+
+    @property
+    def averaged_steps(self) -> float:
+        """Over how many steps weights are averaged."""
+        return min(max(2.0, AVERAGED * self.expected_steps), LONGEST_AVERAGE)
 
     @property
     def expected_steps(self) -> int:
@@ -118,6 +129,7 @@ class Budget:
                 momentum=0.99,
                 schedule="poly",
                 steps=self.steps,
+                minutes=self.minutes,
                 mirror_axes=mirror_axes,
             )
         return Training(
@@ -130,7 +142,7 @@ class Budget:
             minutes=self.minutes,
             validate_every=max(1, self.expected_steps // VALIDATIONS),
             validation_batches=VALIDATION_BATCHES,
-            ema=round(1 - 1 / max(2.0, AVERAGED * self.expected_steps), 4),
+            ema=round(1 - 1 / self.averaged_steps, 4),
             mirror_axes=mirror_axes,
         )
 
@@ -161,9 +173,8 @@ class Budget:
     def _recipe(self) -> dict[str, str]:
         if not self.is_short:
             return _LONG
-        window = max(2.0, AVERAGED * self.expected_steps)
         return _SHORT | {
-            "ema": f"weights averaged over about {window:.0f} steps, {AVERAGED:.0%} of the training: "
+            "ema": f"weights averaged over about {self.averaged_steps:.0f} of {self.expected_steps} steps: "
             "a short one ends noisy",
             "validate_every": f"{VALIDATIONS} times in about {self.expected_steps} steps",
         }

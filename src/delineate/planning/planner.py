@@ -106,7 +106,7 @@ def _used(
         return ("3d_fullres",), "a patch at full resolution sees enough of the scan by itself"
     seen = chosen["3d_fullres"].seen
     sees = f"a patch at full resolution sees {seen:.1%} of the median scan"
-    if not budget.is_short:
+    if budget.is_thorough:
         names: Names = ("3d_fullres", "3d_lowres", "3d_cascade_fullres")
         return names, f"{sees}: the cascade adds what lies around it. Cross-validation tells which is best"
     if budget.device == "cpu" and seen < LOWRES_ALONE_BELOW:
@@ -121,9 +121,10 @@ def _wanted(chosen: Configurations, wanted: Sequence[str]) -> Names:
             f"use names {', '.join(missing) or 'nothing'}; for these data there are {', '.join(chosen)}."
         )
     names: Names = tuple(name for want in wanted for name in chosen if name == want)
-    before = chosen[names[-1]].configuration.previous
-    if before is not None and before not in names:
-        raise PlanError(f"{names[-1]} reads the labels of {before}: use both, {before} first.")
+    for place, name in enumerate(names):
+        before = chosen[name].configuration.previous
+        if before is not None and before not in names[:place]:
+            raise PlanError(f"{name} reads the labels of {before}: use both, {before} first.")
     return names
 
 
@@ -137,7 +138,7 @@ def _folds(
     )
     if wanted is not None:
         return count, tuple(wanted), {"folds": why, "train_folds": "asked for"}
-    if budget.is_short:
+    if not budget.is_thorough:
         return count, (0,), {"folds": why, "train_folds": "all the time goes into one network"}
     return count, tuple(range(count)), {"folds": why, "train_folds": "all: they vote on new scans"}
 
