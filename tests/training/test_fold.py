@@ -43,7 +43,7 @@ def _stop(step):
 
 def test_a_fold_of_a_plan_is_trained_and_goes_on_where_it_was(prepared_phantoms, phantom_plan, tmp_path):
     plan, store = phantom_plan(BALLS), prepared_phantoms(balls)
-    path = train(plan, NAME, 0, store, Split(), tmp_path / "whole", workers=1)
+    path = train(plan, store, Split(), tmp_path / "whole", workers=1)
     assert path == tmp_path / "whole" / WEIGHTS
     network = build_network(plan.configuration(NAME).network, 1, 3)
     network.load_state_dict(safetensors.torch.load_file(path))
@@ -51,8 +51,8 @@ def test_a_fold_of_a_plan_is_trained_and_goes_on_where_it_was(prepared_phantoms,
     assert set(_rows(path.parent)[-1][2].dice) == {"large ball", "small ball"}
 
     with pytest.raises(Stop):
-        train(plan, NAME, 0, store, Split(), tmp_path / "again", workers=1, watch=_stop)
-    again = train(plan, NAME, 0, store, Split(), tmp_path / "again", workers=2)
+        train(plan, store, Split(), tmp_path / "again", workers=1, watch=_stop)
+    again = train(plan, store, Split(), tmp_path / "again", workers=2)
     assert again.read_bytes() == path.read_bytes()
     assert _rows(again.parent) == _rows(path.parent)
 
@@ -61,30 +61,30 @@ def test_folds_begin_with_different_weights_and_see_different_patches(
     prepared_phantoms, phantom_plan, tmp_path
 ):
     plan, store = phantom_plan(BALLS, steps=1), prepared_phantoms(balls)
-    one, other = (train(plan, NAME, fold, store, Split(), tmp_path / str(fold)) for fold in (0, 1))
+    one, other = (train(plan, store, Split(), tmp_path / str(fold), fold=fold) for fold in (0, 1))
     assert _rows(one.parent)[0][1] != _rows(other.parent)[0][1]
 
 
 def test_a_fold_trained_on_other_cases_is_refused(prepared_phantoms, phantom_plan, tmp_path):
     plan, store = phantom_plan(BALLS, steps=1), prepared_phantoms(balls)
-    train(plan, NAME, 0, store, Split(), tmp_path / "fold")
+    train(plan, store, Split(), tmp_path / "fold")
     with pytest.raises(RunError, match=r'train: \["c0", "c1", "c2"\] then, \["c0"\] now'):
-        train(plan, NAME, 0, store, Split(train=("c0",)), tmp_path / "fold")
+        train(plan, store, Split(train=("c0",)), tmp_path / "fold")
 
 
 def test_without_validation_cases_the_training_cases_are_watched(prepared_phantoms, phantom_plan, tmp_path):
     plan, store = phantom_plan(BALLS, steps=1), prepared_phantoms(balls)
-    path = train(plan, NAME, 0, store, Split(validation=()), tmp_path / "all")
+    path = train(plan, store, Split(validation=()), tmp_path / "all")
     assert _rows(path.parent)[0][2].loss < 10
 
 
 def test_a_network_of_ones_own_is_trained_in_place_of_the_plans(prepared_phantoms, phantom_plan, tmp_path):
     plan, store = phantom_plan(BALLS, steps=1), prepared_phantoms(balls)
     own = torch.nn.Conv3d(1, 3, 1)
-    path = train(plan, NAME, 0, store, Split(), tmp_path / "own", network=own)
+    path = train(plan, store, Split(), tmp_path / "own", network=own)
     assert set(safetensors.torch.load_file(path)) == {"weight", "bias"}
     with pytest.raises(RunError, match=r"network: .*Conv3d.* then, null now"):
-        train(plan, NAME, 0, store, Split(), tmp_path / "own")
+        train(plan, store, Split(), tmp_path / "own")
 
 
 def test_more_devices_than_samples_are_refused(prepared_phantoms, phantom_plan):
@@ -99,7 +99,7 @@ def test_two_devices_learn_what_one_learns(prepared_phantoms, phantom_plan, tmp_
     plan, store = phantom_plan(BALLS, steps=3, optimizer="sgd", momentum=0.0), prepared_phantoms(balls)
     one, two = (
         safetensors.torch.load_file(
-            train(plan, NAME, 0, store, Split(), tmp_path / str(devices), devices=devices, workers=1)
+            train(plan, store, Split(), tmp_path / str(devices), devices=devices, workers=1)
         )
         for devices in (1, 2)
     )
@@ -132,7 +132,7 @@ def test_small_lesions_are_found_with_dice_where_cross_entropy_finds_nothing(
     found = []
     for wish in ({}, {"loss": "ce", "foreground": 0.0}):
         plan = phantom_plan(LabelSchema.of("lesion"), validation_batches=30, **settings, **wish)
-        path = train(plan, NAME, 0, store, split, tmp_path / f"fold_{len(found)}")
+        path = train(plan, store, split, tmp_path / f"fold_{len(found)}")
         found.append(_rows(path.parent)[-1][2].dice["lesion"])
     assert found[0] > 0.8
     assert found[1] < 0.05

@@ -56,11 +56,11 @@ class Teacher:
 
             return train(
                 self.plan,
-                name,
-                fold,
                 store,
                 split,
                 folder,
+                name=name,
+                fold=fold,
                 device=self.how.device,
                 devices=self.how.devices,
                 workers=self.how.workers,

@@ -36,12 +36,12 @@ class Split(Protocol):
 
 def train(  # noqa: PLR0913 - each of these is a decision of its own
     plan: Plan,
-    name: ConfigurationName,
-    fold: int,
     store: Store,
     split: Split,
-    folder: Path,
+    folder: Path | str,
     *,
+    name: ConfigurationName | None = None,
+    fold: int = 0,
     network: nn.Module | None = None,
     device: str = "cpu",
     devices: int = 1,
@@ -55,12 +55,25 @@ def train(  # noqa: PLR0913 - each of these is a decision of its own
     In `folder` grow `history.jsonl` and `checkpoint.safetensors`, which `weights.safetensors` replaces at
     the end. A fold that is finished comes back at once.
 
+    store    the prepared cases of the configuration; `split` says which of them to learn from
+    name     of the configuration; None is the first that the plan uses
+    fold     its number: other folds begin with other weights and draw other patches
     network  in place of the plan's: takes (batch, channel, *edges), returns logits (batch, output, *edges)
     device   "cpu", "cuda", "cuda:1"
     devices  how many share each batch: that many processes
     workers  threads that make batches, per process
     """
-    job = _Job(plan, name, fold, store.folder, split.train, split.validation, folder, workers, network)
+    job = _Job(
+        plan=plan,
+        name=name or plan.first,
+        fold=fold,
+        cases=store.folder,
+        train=split.train,
+        validation=split.validation,
+        folder=Path(folder),
+        workers=workers,
+        network=network,
+    )
     world = World.alone(device, plan.training.precision, clock=clock, watch=watch, save_every_s=save_every_s)
     if devices == 1:
         return job.run(world, store)
