@@ -26,6 +26,8 @@ from delineate.cli import (
 from delineate.cli.options import Options
 from delineate.errors import Error
 
+EVERYWHERE = ("-q", "--quiet", "--debug")
+
 app = typer.Typer(
     help="From a folder of labelled scans to a measured segmentation model, and from a scan to labels.",
     no_args_is_help=True,
@@ -54,16 +56,18 @@ def options(
         False, "--version", help="Print the version and stop.", callback=_print_version, is_eager=True
     ),
 ) -> None:
-    """Options of every verb; they stand before the verb."""
+    """Options of every verb."""
     context.obj = Options(quiet=quiet, debug=debug)
 
 
 def main() -> None:
-    """What the `delineate` command runs."""
+    """What the `delineate` command runs. The options of every verb may stand anywhere."""
+    given = sys.argv[1:]
+    everywhere = [word for word in given if word in EVERYWHERE]
     try:
-        app(prog_name="delineate")
+        app([*everywhere, *(word for word in given if word not in EVERYWHERE)], prog_name="delineate")
     except Error as error:
-        if "--debug" in sys.argv:
+        if "--debug" in everywhere:
             raise
         typer.echo(f"delineate: {error}", err=True)
         raise SystemExit(1) from None
