@@ -99,8 +99,11 @@ def ours(work: Work, minutes: float, seed: int, settings: list[str]) -> dict[str
     delineate = [sys.executable, "-m", "delineate", "-q"]
     start = time.monotonic()
     subprocess.run(
-        [*delineate, "run", str(work.raw), str(run), "--minutes", str(minutes), "--splits"]
-        + [str(work.folder / "splits.json"), "--set", f"training.seed={seed}", *settings],
+        [
+            *delineate,
+            *("run", str(work.raw), str(run), "--minutes", str(minutes)),
+            *("--splits", str(work.folder / "splits.json"), "--set", f"training.seed={seed}", *settings),
+        ],
         check=True,
         stdout=subprocess.DEVNULL,
     )
