@@ -44,10 +44,10 @@ class Record(BaseModel):
             raise RecordError(_explained(error, where)) from None
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path | str) -> Self:
         """The record in a JSON file."""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
             raise RecordError(f"{path}: cannot be read: {error.strerror}.") from None
         except UnicodeDecodeError:

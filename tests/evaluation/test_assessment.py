@@ -4,8 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from delineate.dataset import Dataset
 from delineate.errors import DataError, GeometryError
-from delineate.evaluation import Confusion, Rules, border_distances, evaluate, evaluate_case
+from delineate.evaluation import Confusion, Rules, border_distances, evaluate, evaluate_case, evaluate_dataset
+from delineate.io import write_labels, write_volume
 from delineate.space import Box, Geometry, Label, LabelMap, LabelSchema
 from delineate.space.phantoms import balls, head, head_schema
 
@@ -193,3 +195,27 @@ def test_no_cases_make_an_empty_report():
     report = evaluate([], pairs().__getitem__, rng=rng())
     assert report.rows == report.summaries == report.counts == ()
     assert report.mean() is None
+
+
+def test_without_a_generator_the_same_intervals_are_drawn_every_time():
+    known = pairs()
+    assert evaluate(list(known), known.__getitem__) == evaluate(list(known), known.__getitem__)
+
+
+def test_a_dataset_is_segmented_and_judged_by_its_own_patients(tmp_path):
+    for number in range(3):
+        scan, labels = balls(np.random.default_rng(number))
+        write_volume(scan, tmp_path / "images" / f"sub-01_ses-{number}.nii.gz")
+        write_labels(labels, tmp_path / "labels" / f"sub-01_ses-{number}.nii.gz")
+    dataset = Dataset.open(tmp_path)
+    seen = []
+
+    def nothing(scan):
+        seen.append(scan.source.files[0])
+        return LabelMap(np.zeros(scan.geometry.shape, np.uint8), scan.geometry, dataset.schema)
+
+    report = evaluate_dataset(dataset.subset(dataset.ids[:2]), nothing)
+    assert report.cases == dataset.ids[:2]
+    assert set(report.groups.values()) == {"sub-01"}
+    assert report.mean() == 0
+    assert len(seen) == 2

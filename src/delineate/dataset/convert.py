@@ -23,7 +23,7 @@ VOLUMES, PICTURES = ".nii.gz", ".png"
 
 def write_nnunet(
     dataset: Dataset,
-    folder: Path,
+    folder: Path | str,
     *,
     name: str | None = None,
     number: int | None = None,
@@ -37,7 +37,7 @@ def write_nnunet(
     Raises:
         DataError: the folder exists, or a case cannot be read.
     """
-    name = name or dataset.name
+    name, folder = name or dataset.name, Path(folder)
     target = folder if number is None else folder / f"Dataset{number:03d}_{name}"
     if target.exists():
         raise DataError(f"{target}: exists already. Name a new folder; nothing is overwritten.")

@@ -1,6 +1,6 @@
 """How good, and how sure."""
 
-from delineate.evaluation.assessment import evaluate, evaluate_case
+from delineate.evaluation.assessment import evaluate, evaluate_case, evaluate_dataset
 from delineate.evaluation.baselines import METHODS, Baselines, fit_baselines, segment_classically
 from delineate.evaluation.figures import View, best_view, colors, png, slice_figure
 from delineate.evaluation.measures import MEASURES, Measure, Rules
@@ -34,6 +34,7 @@ __all__ = [
     "colors",
     "evaluate",
     "evaluate_case",
+    "evaluate_dataset",
     "fit_baselines",
     "png",
     "segment_classically",

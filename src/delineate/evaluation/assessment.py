@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -20,11 +21,16 @@ from delineate.evaluation.overlap import Confusion, Mask
 from delineate.evaluation.scores import AT_EDGE, Report, Row, report_of
 from delineate.evaluation.volume import touches_edge
 from delineate.progress import Progress, silent
-from delineate.space import Box, LabelMap, triple
+from delineate.space import Box, LabelMap, Volume, triple
 from delineate.space.labels import Values
 
-Load = Callable[[str], tuple[LabelMap, LabelMap]]  # case -> reference, prediction
+if TYPE_CHECKING:
+    from delineate.dataset import Dataset
 
+Load = Callable[[str], tuple[LabelMap, LabelMap]]  # case -> reference, prediction
+Segment = Callable[[Volume], LabelMap]  # a scan -> what was found in it, on its grid
+
+SEED = 20211  # of the bootstrap where no generator is given: the same report twice
 SAME_MM = 0.01  # NIfTI keeps affines in single precision: a tenth of a millimetre at most goes unseen
 
 
@@ -64,7 +70,7 @@ def evaluate(
     cases: Sequence[str],
     load: Load,
     *,
-    rng: np.random.Generator,
+    rng: np.random.Generator | None = None,
     title: str = "Evaluation",
     groups: Mapping[str, str] | None = None,
     rules: Rules | None = None,
@@ -76,9 +82,10 @@ def evaluate(
     load    gives reference and prediction of a case; called in `workers` threads, so that no more pairs
             than that are in memory. For pairs at hand: `evaluate(list(pairs), pairs.__getitem__, ...)`
     groups  case -> patient; a case that is not named is a patient of its own
-    rng     draws the bootstrap of the intervals
+    rng     draws the bootstrap of the intervals; None draws the same one every time
     """
     rules = rules or Rules()
+    rng = np.random.default_rng(SEED) if rng is None else rng
     if len(set(cases)) != len(cases):
         raise DataError(f"case names must differ, got {len(cases)} names of {len(set(cases))} cases")
     rows: list[Row] = []
@@ -90,6 +97,22 @@ def evaluate(
     known = groups or {}
     patients = {case: known.get(case, case) for case in cases}
     return report_of(rows, title=title, rules=rules, groups=patients, rng=rng)
+
+
+def evaluate_dataset(
+    dataset: Dataset, segment: Segment, *, rules: Rules | None = None, progress: Progress = silent
+) -> Report:
+    """The report of a way to segment, on the labelled cases of a dataset; patients are those of the cases.
+
+    Give it cases that were not learnt from: `dataset.subset(fold.validation)`.
+    """
+
+    def load(case: str) -> tuple[LabelMap, LabelMap]:
+        scan, reference = dataset.pair(dataset.case(case))
+        return reference, segment(scan)
+
+    groups = {case.id: case.group for case in dataset.cases}
+    return evaluate(dataset.ids, load, title=dataset.name, groups=groups, rules=rules, progress=progress)
 
 
 @dataclass(frozen=True, eq=False)

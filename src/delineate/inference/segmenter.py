@@ -34,7 +34,7 @@ from delineate.inference.predictor import Predictor
 from delineate.inference.source import Source
 from delineate.inference.stage import Stage, best_axis
 from delineate.inference.verdict import Verdict, decided
-from delineate.networks.model import CleanUp, Model, required
+from delineate.networks.model import CleanUp, Model, load_network, required
 from delineate.networks.precision import Precision, autocast_type
 from delineate.planning.plan import Plan
 from delineate.preparation.align import indices
@@ -78,9 +78,18 @@ class Segmenter:
             )
 
     @classmethod
+    def of(cls, plan: Plan, weights: Mapping[str, Sequence[Path]], *, device: str = "cpu") -> Self:
+        """The segmenter of networks that were just trained: per configuration the files of their weights."""
+        networks = {
+            name: [load_network(plan, name, file, device=device) for file in files]
+            for name, files in weights.items()
+        }
+        return cls(plan, networks, device=device)
+
+    @classmethod
     def open(
         cls,
-        folder: Path,
+        folder: Path | str,
         *,
         device: str = "cpu",
         step: float = 0.5,

@@ -98,8 +98,9 @@ class LabelFile:
     packed: bool = False
 
 
-def read_volume(path: Path, *, channels: tuple[str, ...] | None = None) -> Volume:
+def read_volume(path: Path | str, *, channels: tuple[str, ...] | None = None) -> Volume:
     """The volume in a file or DICOM folder, its channels named `channels` where that is given."""
+    path = Path(path)
     volume = _reader(path).read(path)
     if channels is None:
         return volume
@@ -112,11 +113,12 @@ def read_volume(path: Path, *, channels: tuple[str, ...] | None = None) -> Volum
     return Volume(volume.array, volume.geometry, channels, volume.source)
 
 
-def read_label_values(path: Path) -> LabelFile:
+def read_label_values(path: Path | str) -> LabelFile:
     """The label values in a file, and its grid.
 
     Reals that are whole numbers are taken as such, and a note says so; colours become 0xRRGGBB.
     """
+    path = Path(path)
     if suffix_of(path) in (".jpg", ".jpeg"):
         raise DataError(
             f"{path}: JPEG changes values when it compresses, so it cannot hold labels.\n"
@@ -137,8 +139,9 @@ def read_label_values(path: Path) -> LabelFile:
     return LabelFile(whole, volume.geometry, (*notes, *said))
 
 
-def read_geometry(path: Path) -> Geometry:
+def read_geometry(path: Path | str) -> Geometry:
     """The grid of a file or DICOM folder; voxels are not read."""
+    path = Path(path)
     return _reader(path).geometry(path)
 
 

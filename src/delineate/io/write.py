@@ -21,8 +21,9 @@ from delineate.space import Geometry, LabelMap, Volume
 WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff")
 
 
-def write_volume(volume: Volume, path: Path) -> None:
+def write_volume(volume: Volume, path: Path | str) -> None:
     """Writes the channels of a volume as one file; colour pictures can be PNG or TIFF."""
+    path = Path(path)
     array = volume.array
     if array.dtype == bool:
         array = array.astype(np.uint8)
@@ -36,8 +37,9 @@ def write_volume(volume: Volume, path: Path) -> None:
     _write(path, array, volume.geometry)
 
 
-def write_labels(labels: LabelMap, path: Path) -> None:
+def write_labels(labels: LabelMap, path: Path | str) -> None:
     """Writes label values as the smallest unsigned integers that hold them."""
+    path = Path(path)
     _write(path, labels.array.astype(_kind(labels, path), copy=False), labels.geometry)
 
 

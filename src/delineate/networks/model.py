@@ -78,12 +78,13 @@ class Model:
     card: str
 
     @classmethod
-    def open(cls, folder: Path) -> Model:
+    def open(cls, folder: Path | str) -> Model:
         """The model in a folder, once every file is the one that was packed.
 
         Raises:
             ModelError: a file is missing, added, altered or of a kind that has no place in a model.
         """
+        folder = Path(folder)
         manifest = _manifest(folder)
         _check_names(folder, manifest)
         _check_complete(folder, manifest)

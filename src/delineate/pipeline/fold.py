@@ -23,19 +23,17 @@ def fold_segmenter(run: Run, plan: Plan, use: Sequence[str], fold: int, device: 
         RunError: one of them is not trained yet.
     """
     from delineate.inference import Segmenter
-    from delineate.networks import load_network, required
+    from delineate.networks import required
 
     chosen = plan.but(use=tuple(use))
-    networks = {}
-    for name in required(chosen):
-        weights = run.fold(name, fold) / WEIGHTS
-        if not weights.is_file():
+    weights = {name: (run.fold(name, fold) / WEIGHTS,) for name in required(chosen)}
+    for name, (file,) in weights.items():
+        if not file.is_file():
             raise RunError(
                 f"{run.folder}: fold {fold} of {name} is not trained. Train it with:  "
                 f"delineate train {run.folder} --fold {fold} --use {name}"
             )
-        networks[name] = (load_network(plan, name, weights, device=device),)
-    return Segmenter(chosen, networks, device=device)
+    return Segmenter.of(chosen, weights, device=device)
 
 
 def fold_digest(run: Run, plan: Plan, use: Sequence[str], fold: int) -> str:

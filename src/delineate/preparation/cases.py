@@ -41,7 +41,7 @@ DETACHED = (".mhd", ".nhdr", ".hdr")  # headers whose voxels are in a file of th
 def prepare(
     dataset: Dataset,
     plan: Plan,
-    folder: Path,
+    folder: Path | str,
     *,
     names: Sequence[str] | None = None,
     workers: int | None = None,
@@ -58,7 +58,7 @@ def prepare(
     """
     _check_fit(dataset, plan)
     chosen = _with_previous(plan) if names is None else tuple(names)
-    stores = {name: folder / store_name(plan, name) for name in chosen}
+    stores = {name: Path(folder) / store_name(plan, name) for name in chosen}
     for store in set(stores.values()):
         _sweep(store)
     work = _Work(dataset, plan, {store.name: store for store in stores.values()}, _Room(memory_gb))
