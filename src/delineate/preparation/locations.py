@@ -64,7 +64,8 @@ class Locations:
 def locate(labels: Indices, wanted: tuple[Target, ...], rng: np.random.Generator) -> Locations:
     """Voxels of each target, drawn without replacement: all of a small one, 1 % of a large one."""
     flat = labels.reshape(-1)
-    places = np.arange(flat.size) if any(0 in t.members for t in wanted) else np.flatnonzero(flat > 0)
+    lowest = min(min(target.members) for target in wanted)  # 0 where background counts
+    places = np.flatnonzero(flat >= lowest)
     order = np.argsort(flat[places], kind="stable")
     present, starts = np.unique(flat[places][order], return_index=True)
     bounds = [*starts.tolist(), len(order)]
