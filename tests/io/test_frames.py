@@ -127,3 +127,10 @@ def test_numbers_that_are_none_are_refused_without_quoting_the_header(tmp_path, 
     with pytest.raises(DataError, match=r"a\.dcm: cannot be read as DICOM: \w+Error") as caught:
         frames.frames_of(path, frames.read_header(path))
     assert "SECRET" not in str(caught.value).upper()
+
+
+def test_a_header_that_cannot_be_parsed_is_refused(tmp_path, dicom):
+    path = dicom.save(dicom.slice_at(PIXELS, (0, 0, 0)), tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes().replace(b"\x08\0\x16\0UI", b"\x08\0\x16\0TI"))
+    with pytest.raises(DataError, match=r"a\.dcm: cannot be read as DICOM"):
+        frames.object_kind(path, frames.read_header(path))

@@ -54,3 +54,7 @@ def test_nothing_is_copied_when_nothing_is_to_be_done():
 def test_a_slope_that_destroys_values_is_refused(slope, intercept):
     with pytest.raises(DataError, match="a rescale slope is a finite number other than 0"):
         Rescale(slope, intercept)
+
+
+def test_a_senseless_slope_gives_infinity_without_a_warning():
+    assert np.isinf(Rescale(1e38, 0.0).applied(np.array([1000], np.float32))).all()

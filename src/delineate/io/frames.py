@@ -138,16 +138,15 @@ def dataset(path: Path, **options: Any) -> Dataset:
 
 def object_kind(path: Path, header: Dataset) -> str | None:
     """What an object is that is no scan ("a structure set (RTSTRUCT)"), or None for a scan."""
-    with quiet("pydicom"):
+    with reading(path, "DICOM", private=True), quiet("pydicom"):
         uid = _sop_class(header)
+        name = UID(uid).name
     if uid in NOT_SCANS:
         return NOT_SCANS[uid]
     if "Rows" in header and "Columns" in header:
         return None
     if not uid or uid in VOLUMETRIC:
         raise DataError(f"{path}: is a DICOM image without rows and columns.\n  {DAMAGED}")
-    with quiet("pydicom"):
-        name = UID(uid).name
     return f"an object without an image ({name})" if name != uid else "an object without an image"
 
 

@@ -6,6 +6,8 @@ turns that into ours, and back.
 
 from __future__ import annotations
 
+import re
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from delineate.space import Geometry, Source, Volume, triple
 Array = npt.NDArray[Any]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
-SQUARE = 1e-4  # cosine between two axes from which on they count as skewed: ITK's files cannot say so
+MILLIMETRES = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3,
+               "microns": 1e-3, "cm": 10.0, "m": 1000.0}  # fmt: skip
 
 GIPL_HEADER = 256  # bytes
 GIPL_BITS = {1: 1, 7: 8, 8: 8, 15: 16, 16: 16, 31: 32, 32: 32, 64: 32, 65: 64}  # by type code
@@ -32,12 +35,12 @@ def read(path: Path) -> Volume:
     with reading(path, "an ITK image"):
         _check_length(path)
         image = SimpleITK.ReadImage(str(path))
-        grid = _grid(image, image.GetNumberOfComponentsPerPixel(), path)
+        grid, notes = _grid(image, image.GetNumberOfComponentsPerPixel(), path)
         array = _channels_first(image)
     if np.iscomplexobj(array):
         raise DataError(f"{path}: holds complex numbers.\n  Save their magnitude as float32 and read that.")
     names = ("image",) if len(array) == 1 else tuple(f"image_{n}" for n in range(len(array)))
-    return Volume(array, grid, names, Source(files=(str(path),)))
+    return Volume(array, grid, names, Source(files=(str(path),), notes=notes))
 
 
 def geometry(path: Path) -> Geometry:
@@ -46,7 +49,7 @@ def geometry(path: Path) -> Geometry:
         header = SimpleITK.ImageFileReader()
         header.SetFileName(str(path))
         header.ReadImageInformation()
-        return _grid(header, header.GetNumberOfComponents(), path)
+        return _grid(header, header.GetNumberOfComponents(), path)[0]
 
 
 def pixels(path: Path) -> Array:
@@ -58,11 +61,6 @@ def pixels(path: Path) -> Array:
 def write(path: Path, array: Array, grid: Geometry) -> None:
     """Writes (i, j, k) or (channel, i, j, k), compressed; channels become components."""
     axes = grid.affine[:3, :3] / np.array(grid.spacing)
-    if np.abs(axes.T @ axes - np.eye(3)).max() > SQUARE:
-        raise DataError(
-            f"{path}: {grid!r} has axes that are not at right angles, which this format cannot say.\n"
-            f"  Write NIfTI (.nii.gz) instead, or resample onto a grid with right angles first."
-        )
     vector = array.ndim == 4 and len(array) > 1
     voxels = np.moveaxis(array, 0, -1) if vector else array.reshape(array.shape[-3:])
     backwards = voxels.transpose(2, 1, 0, 3) if vector else voxels.T
@@ -73,8 +71,8 @@ def write(path: Path, array: Array, grid: Geometry) -> None:
     SimpleITK.WriteImage(image, str(path), useCompression=True)
 
 
-def _grid(image: Any, components: int, path: Path) -> Geometry:
-    """The grid of an ITK image, or of a reader that has seen the header."""
+def _grid(image: Any, components: int, path: Path) -> tuple[Geometry, tuple[str, ...]]:
+    """The grid of an ITK image, or of a reader that has seen the header, and what had to be decided."""
     rank, size = image.GetDimension(), [*image.GetSize(), 1]
     if not 2 <= rank <= 4 or (rank == 4 and size[3] > 1 and components > 1):
         raise DataError(
@@ -86,10 +84,29 @@ def _grid(image: Any, components: int, path: Path) -> Geometry:
     axes, spacing, origin = np.eye(3), np.ones(3), np.zeros(3)
     axes[:space, :space] = np.reshape(image.GetDirection(), (rank, rank))[:space, :space]
     spacing[:space], origin[:space] = image.GetSpacing()[:space], image.GetOrigin()[:space]
+    scale, notes = _nrrd_space(path) if path.suffix.lower() in (".nrrd", ".nhdr") else (1.0, ())
     affine = np.eye(4)
-    affine[:3, :3] = LPS_TO_RAS @ axes * spacing
-    affine[:3, 3] = LPS_TO_RAS @ origin
-    return Geometry(triple(size[:3]), affine)
+    affine[:3, :3] = LPS_TO_RAS @ axes * spacing * scale
+    affine[:3, 3] = LPS_TO_RAS @ origin * scale
+    return Geometry(triple(size[:3]), affine), notes
+
+
+def _nrrd_space(path: Path) -> tuple[float, tuple[str, ...]]:
+    """Millimetres per unit of a NRRD file, which SimpleITK does not ask, and what its header leaves open."""
+    with path.open("rb") as file:
+        lines = [line.decode(errors="replace").strip() for line in takewhile(bytes.strip, file)]
+    fields = dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+    units = set(re.findall(r'"([^"]+)"', fields.get("space units", ""))) or {"mm"}
+    if len(units) > 1 or not units <= MILLIMETRES.keys():
+        raise DataError(
+            f"{path}: its space units are {', '.join(sorted(units))}; expected one of "
+            f"{', '.join(MILLIMETRES)} for all axes.\n  Save it with millimetres."
+        )
+    (unit,) = units
+    notes = [] if MILLIMETRES[unit] == 1 else [f"its unit is {unit}; read as millimetres"]
+    if not re.fullmatch(r"\s*(left|right|[lr]).*", fields.get("space", ""), re.IGNORECASE):
+        notes.append("nothing in the header says how the patient lies: taken as left, posterior, superior")
+    return MILLIMETRES[unit], tuple(notes)
 
 
 def _channels_first(image: SimpleITK.Image) -> Array:

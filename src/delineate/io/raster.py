@@ -266,17 +266,16 @@ def _check_pages(file: tifffile.TiffFile, path: Path) -> None:
 
     tifffile stops at such a page, leaves such a tag out, and gives what is left.
     """
-    tiff, seen = file.tiff, set()
+    tiff, seen, size = file.tiff, set(), file.filehandle.size
     with path.open("rb") as raw:
         offset = _number(raw, tiff.offsetsize, 8 if tiff.is_bigtiff else 4, tiff)
         while offset > 0 and offset not in seen:
             seen.add(offset)
             tags = offset + tiff.tagnosize
-            count = _number(raw, tiff.tagnosize, offset, tiff)
+            count = min(_number(raw, tiff.tagnosize, offset, tiff), size // tiff.tagsize)
             ends = [_tag_end(raw, tags + n * tiff.tagsize, tiff) for n in range(count)]
             offset = _number(raw, tiff.offsetsize, tags + count * tiff.tagsize, tiff)
-            if max(ends, default=0) > file.filehandle.size:
-                offset = -1
+            offset = -1 if max(ends, default=0) > size else offset
     if offset or any(page is None for page in file.series[0].pages):
         raise DataError(f"{path}: some of its pages are missing.\n  {DAMAGED}")
 

@@ -46,8 +46,11 @@ class Rescale:
                 return values
         wide = stored.dtype.itemsize > (2 if whole else 4)
         values = stored.astype(np.float64 if wide else np.float32)
-        values *= self.slope
-        values += self.intercept
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # a senseless slope gives infinity, for `check` to find
+            values *= self.slope
+            values += self.intercept
         return values
 
     def _whole_kind(self, stored: Array) -> np.dtype[Any] | None:
