@@ -8,6 +8,7 @@ from delineate.inference import importance, steps
 from delineate.inference.blend import FLOOR, Slab
 
 CPU = torch.device("cpu")
+EVERY = slice(None)
 
 
 @pytest.mark.parametrize("patch", [(16, 24, 10), (7, 9, 1), (32, 48)])
@@ -32,7 +33,7 @@ def test_weights_are_a_partition_of_unity(window, more, step, seed):
     slab = Slab(2, size, (3, 4), CPU)
     for start in steps(size, window, step):
         slab.add(truth[:, start : start + window], weights, (start, 0, 0))
-    got = torch.stack([slab.plane(n) for n in range(size)], dim=1)
+    got = torch.stack([slab.plane(n, EVERY) for n in range(size)], dim=1)
     assert torch.allclose(got, truth, atol=1e-5)
 
 
@@ -45,8 +46,10 @@ def test_a_sliding_slab_gives_the_same_as_one_that_holds_everything():
         sliding.slide(start)
         for slab in (whole, sliding):
             slab.add(truth[:, start : start + 6], weights, (start, 0, 0))
-        got += [sliding.plane(n) for n in range(start, after)]
-    assert torch.equal(torch.stack(got, dim=1), torch.stack([whole.plane(n) for n in range(20)], dim=1))
+        got += [sliding.plane(n, EVERY) for n in range(start, after)]
+    assert torch.equal(
+        torch.stack(got, dim=1), torch.stack([whole.plane(n, EVERY) for n in range(20)], dim=1)
+    )
 
 
 def test_sums_are_float32_whatever_comes_in():
@@ -56,12 +59,22 @@ def test_sums_are_float32_whatever_comes_in():
     )
     for _ in range(2):
         slab.add(scores.bfloat16(), importance((4, 4, 4)), (0, 0, 0))
-    assert torch.allclose(slab.plane(2), scores[:, 2].bfloat16().float(), atol=1e-6)
+    assert torch.allclose(slab.plane(2, EVERY), scores[:, 2].bfloat16().float(), atol=1e-6)
 
 
 def test_sliding_past_everything_leaves_nothing():
     slab = Slab(1, 2, (1, 1), CPU)
     slab.add(torch.ones(1, 2, 1, 1), torch.ones(2, 1, 1), (0, 0, 0))
-    slab.slide(7)
-    slab.add(torch.full((1, 2, 1, 1), 5.0), torch.ones(2, 1, 1), (7, 0, 0))
-    assert slab.plane(8).item() == 5
+    slab.slide(9)
+    slab.add(torch.full((1, 2, 1, 1), 5.0), torch.ones(2, 1, 1), (9, 0, 0))
+    assert slab.plane(10, EVERY).item() == 5
+
+
+def test_the_plane_before_a_row_is_kept_and_classes_can_be_had_one_by_one():
+    slab, ones = Slab(2, 3, (1, 1), CPU), torch.ones(3, 1, 1)
+    slab.add(torch.arange(6.0).reshape(2, 3, 1, 1), ones, (0, 0, 0))
+    slab.slide(3)
+    slab.add(torch.full((2, 3, 1, 1), 9.0), ones, (3, 0, 0))
+    assert slab.plane(2, EVERY).flatten().tolist() == [2, 5]
+    assert slab.plane(2, slice(1, 2)).flatten().tolist() == [5]
+    assert slab.plane(3, EVERY).flatten().tolist() == [9, 9]

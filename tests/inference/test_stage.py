@@ -37,5 +37,5 @@ def test_rows_are_counted_before_they_run(make_network):
     planes = one.onto(one.geometry, 0, lambda: done.append(1))
     with torch.inference_mode():
         for number in range(24):
-            planes.plane(number)
+            planes.plane(number, slice(None))
     assert len(done) == one.rows(0) == 5

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from monai.inferers import sliding_window_inference
 from torch import nn
 
+from delineate.errors import ModelError
 from delineate.inference.predictor import Predictor
 from delineate.inference.source import Source
 from delineate.inference.stream import Stream, home, joined, slab_values
@@ -23,7 +24,9 @@ def all_planes(image, network, patch, *, axis=0, outputs=2, slice_axis=None, **m
     predict = Predictor([network], outputs, slice_axis, (), CPU, None)
     planes = stream(image, predict, patch, axis=axis, **more)
     with torch.inference_mode():
-        return torch.stack([planes.plane(n) for n in range(image.shape[axis + 1])], dim=axis + 1).numpy()
+        return torch.stack(
+            [planes.plane(n, slice(None)) for n in range(image.shape[axis + 1])], dim=axis + 1
+        ).numpy()
 
 
 def noise(*shape, seed=0):
@@ -93,13 +96,21 @@ def test_rows_are_predicted_when_they_are_needed(make_network):
     planes = stream(noise(1, 24, 8, 8), predict, (8, 8, 8), done=lambda: rows.append(1))
     with torch.inference_mode():
         for number, expected in ((0, 1), (3, 1), (4, 2), (7, 2), (8, 3), (23, 5)):
-            planes.plane(number)
+            planes.plane(number, slice(None))
             assert len(rows) == expected
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_refused(value):
+    image = noise(2, 20, 9, 9)
+    image[1, 13, 4, 4] = value
+    with pytest.raises(ModelError, match=r"NaN or infinite values.*fp16"):
+        all_planes(image, nn.Identity(), (8, 8, 8))
 
 
 def test_the_sums_are_no_larger_than_a_row_of_windows():
     windows = Windows((100, 40, 30), (16, 16, 16), axis=0)
-    assert slab_values(windows, 60, batch=4) == 60 * 16 * 40 * 30
+    assert slab_values(windows, 60, batch=4) == 60 * (16 + 1) * 40 * 30
 
 
 def test_slices_are_joined_to_a_batch_but_not_where_their_sums_are_large():

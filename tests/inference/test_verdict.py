@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delineate.inference.verdict import decided, mean_probabilities, values_of, winner
+from delineate.inference.verdict import _parts, decided, mean_probabilities, values_of, winner
 from delineate.space import Label, LabelSchema, Region
 
 REGIONS = LabelSchema(
@@ -18,14 +18,21 @@ def noise(*shape, seed=0):
 
 
 @settings(deadline=None)
-@given(st.integers(1, 300), st.integers(0, 99))
-def test_the_winner_is_the_argmax(classes, seed):
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 99))
+def test_the_winner_is_the_argmax_however_the_classes_are_divided(classes, step, seed):
     scores = noise(classes, 3, 4, seed=seed)
-    assert torch.equal(winner(scores).long(), scores.argmax(dim=0))
+    assert torch.equal(winner(scores.split(step)).long(), scores.argmax(dim=0))
 
 
 def test_of_equal_scores_the_first_wins():
-    assert winner(torch.zeros(5, 2)).tolist() == [0, 0]
+    for step in (1, 2, 5):
+        assert winner(torch.zeros(5, 2).split(step)).tolist() == [0, 0]
+
+
+def test_planes_with_many_classes_are_compared_a_few_classes_at_a_time():
+    assert _parts(3, 100) == (slice(0, 41943),)
+    assert [part.start for part in _parts(60, 512 * 512)] == [0, 16, 32, 48]
+    assert len(_parts(3, 10**8)) == 3
 
 
 @pytest.mark.parametrize("schema", [LabelSchema.of("a", "b"), REGIONS])
@@ -57,8 +64,8 @@ class Planes:
     def __init__(self, array, axis):
         self.array, self.axis = array, axis
 
-    def plane(self, number):
-        return self.array.select(self.axis + 1, number)
+    def plane(self, number, classes):
+        return self.array.select(self.axis + 1, number)[classes]
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -24,15 +24,16 @@ def importance(patch: tuple[int, ...]) -> Tensor:
 
 
 class Slab:
-    """The planes of a grid on which windows are still being added up; slides along it.
+    """Planes of a grid on which windows are being added up; slides along it.
 
-    Holds (class, plane, a, b) float32 and is never larger, however long the scan.
+    Holds (class, plane, a, b) float32 and is never larger, however long the scan. The planes of a row of
+    windows and the one before fit: a plane between two rows can be mixed from both.
     """
 
     def __init__(self, classes: int, planes: int, across: tuple[int, int], device: torch.device) -> None:
-        self.first = 0
-        self._sums = torch.zeros((classes, planes, *across), device=device)
-        self._weights = torch.zeros((planes, *across), device=device)
+        self.first = -1
+        self._sums = torch.zeros((classes, planes + 1, *across), device=device)
+        self._weights = torch.zeros((planes + 1, *across), device=device)
 
     @property
     def device(self) -> torch.device:
@@ -52,15 +53,15 @@ class Slab:
         self._weights[where] += weights
 
     def slide(self, first: int) -> None:
-        """Forgets the planes before `first`; as many empty ones come in at the other end."""
-        gone = min(first - self.first, len(self._weights))
-        self.first = first
+        """Makes room for a row that begins at `first`: forgets what lies more than a plane before it."""
+        gone = min(first - 1 - self.first, len(self._weights))
+        self.first = first - 1
         if gone == 0:
             return
         for planes in (*self._sums, self._weights):
             planes[: -gone or None] = planes[gone:].clone()
             planes[len(planes) - gone :] = 0
 
-    def plane(self, number: int) -> Tensor:
-        """The weighted mean (class, a, b) of what was added to one plane."""
-        return self._sums[:, number - self.first] / self._weights[number - self.first]
+    def plane(self, number: int, classes: slice) -> Tensor:
+        """The weighted mean (class, a, b) of what was added to one plane, for some classes."""
+        return self._sums[classes, number - self.first] / self._weights[number - self.first]

@@ -25,9 +25,9 @@ EVEN = 1e-3  # voxels: positions nearer than this to those of a stretched axis a
 
 
 class PlaneSource(Protocol):
-    """What gives planes (class, a, b) of the network's grid, in ascending order."""
+    """What gives planes (class, a, b) of a grid, in ascending order; the last one as often as needed."""
 
-    def plane(self, number: int) -> Tensor: ...  # noqa: D102
+    def plane(self, number: int, classes: slice) -> Tensor: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Taps:
 
     low: npt.NDArray[np.intp]
     high: npt.NDArray[np.intp]
-    part: npt.NDArray[np.float64]
+    part: npt.NDArray[np.float64]  # 0 where one plane is enough
 
     @classmethod
     def of(cls, read: AxisRead, order: int) -> Taps:
@@ -45,7 +45,7 @@ class Taps:
             nearest = _nearest(read)
             return cls(nearest, nearest, np.zeros(len(nearest)))
         places = np.clip(read.positions, 0, read.size - 1)
-        low = np.floor(places).astype(np.intp)
+        low = np.minimum(np.floor(places).astype(np.intp), max(0, read.size - 2))
         return cls(low, np.minimum(low + 1, read.size - 1), places - low)
 
 
@@ -86,22 +86,15 @@ class Planes:
         self._stream = stream
         self._taps = Taps.of(reads[axis], orders[axis])
         self._in_plane = InPlane((reads[a], reads[b]), (orders[a], orders[b]))
-        self._held: dict[int, Tensor] = {}  # the last planes of the source: two at most
 
-    def plane(self, number: int) -> Tensor:
-        """Logits (class, a, b) of a plane of the target."""
+    def plane(self, number: int, classes: slice) -> Tensor:
+        """Logits (class, a, b) of a plane of the target, for some classes."""
         low, high = int(self._taps.low[number]), int(self._taps.high[number])
         part = float(self._taps.part[number])
-        here = self._source(low, keep=(low, high))
-        if part == 0 or low == high:
-            return self._in_plane(here)
-        return self._in_plane(torch.lerp(here, self._source(high, keep=(low, high)), part))
-
-    def _source(self, number: int, keep: tuple[int, int]) -> Tensor:
-        self._held = {n: plane for n, plane in self._held.items() if n in keep}
-        if number not in self._held:
-            self._held[number] = self._stream.plane(number)
-        return self._held[number]
+        if part == 0:
+            return self._in_plane(self._stream.plane(low, classes))
+        after = self._stream.plane(high, classes)  # first: it may take another row, which keeps `low`
+        return self._in_plane(torch.lerp(self._stream.plane(low, classes), after, part))
 
 
 def _nearest(read: AxisRead) -> npt.NDArray[np.intp]:

@@ -13,6 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from delineate.errors import ModelError
 from delineate.inference.blend import Slab, importance
 from delineate.inference.predictor import BATCH, Predictor
 from delineate.inference.source import Source
@@ -37,19 +38,22 @@ class Stream:
         self._rows = windows.rows(together)
         self._next = 0  # the row that is predicted next
         axis, planes = windows.axis, windows.thickness(together)
-        values = planes * _plane_values(windows, predict.outputs)
-        self._slab = Slab(predict.outputs, planes, _across(windows), home(values * 4, predict.device))
+        size = 4 * slab_values(windows, predict.outputs, batch)  # bytes
+        self._slab = Slab(predict.outputs, planes, _across(windows), home(size, predict.device))
         self._weights = importance(windows.patch).movedim(axis, 0).contiguous().to(self._slab.device)
         self._finished = [after.first for _, after in pairwise(self._rows)] + [windows.shape[axis]]
 
-    def plane(self, number: int) -> Tensor:
-        """Logits (class, a, b), the other two axes in order; `number` counts the scan's own planes."""
+    def plane(self, number: int, classes: slice) -> Tensor:
+        """Logits (class, a, b) of some classes, the other two axes in order.
+
+        `number` counts the scan's own planes. Of those asked for before, the last may be asked for again.
+        """
         axis, source = self._windows.axis, self._source
         number += source.before[axis]
         while self._next == 0 or number >= self._finished[self._next - 1]:
             self._advance(self._rows[self._next])
         a, b = (slice(source.before[n], source.before[n] + source.shape[n]) for n in range(3) if n != axis)
-        return self._slab.plane(number)[:, a, b]
+        return finite(self._slab.plane(number, classes))[:, a, b]
 
     def _advance(self, row: Row) -> None:
         self._slab.slide(row.first)
@@ -63,6 +67,16 @@ class Stream:
         self._done()
 
 
+def finite(logits: Tensor) -> Tensor:
+    """The logits, refused if any is not a number. Sums keep NaN and infinity, so it is enough to ask them."""
+    if not bool(torch.isfinite(logits.sum())):
+        raise ModelError(
+            "the network gave NaN or infinite values. If it computes in fp16, try precision='fp32'; "
+            "otherwise its training diverged and it cannot be used."
+        )
+    return logits
+
+
 def joined(windows: Windows, classes: int, batch: int) -> int:
     """How many windows to join when rows are single slices: a batch, if their sums stay small."""
     slices = max(1, BATCH // _plane_values(windows, classes))
@@ -72,7 +86,7 @@ def joined(windows: Windows, classes: int, batch: int) -> int:
 
 def slab_values(windows: Windows, classes: int, batch: int) -> int:
     """How many numbers the sums of all classes are."""
-    return windows.thickness(joined(windows, classes, batch)) * _plane_values(windows, classes)
+    return (1 + windows.thickness(joined(windows, classes, batch))) * _plane_values(windows, classes)
 
 
 def home(size: int, device: torch.device) -> torch.device:
