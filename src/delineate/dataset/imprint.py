@@ -55,7 +55,7 @@ def mark(volume: Volume) -> Mark:
     upright = volume.reoriented("RAS").array
     digests, thumbnails = [], []
     for channel in upright:
-        values = np.ascontiguousarray(channel, np.float32)
+        values = np.ascontiguousarray(channel, np.float32) + np.float32(0)  # minus zero becomes zero
         digest = hashlib.blake2b(repr(values.shape).encode(), digest_size=16)
         digest.update(values.data)
         digests.append(digest.hexdigest())

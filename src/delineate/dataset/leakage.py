@@ -245,12 +245,12 @@ def _by_name(
 ) -> Iterator[Kin]:
     """Cases that name the same whole, and the whole itself; one whole for all is a prefix, not a hint."""
     every = [case.id for case in cases]
-    wholes = grouped((whole, name) for name in every if (whole := whole_of(name)) is not None)
-    present = set(every)
-    for whole, members in wholes.items():
-        together = (whole, *members) if whole in present else members
-        if len(together) < len(every) or len(every) == len(members) == 2:
-            yield Kin(kind, together, why, severity)
+    said = {name: whole for name in every if (whole := whole_of(name)) is not None}
+    wholes = set(said.values())
+    parts = grouped((said.get(name, name), name) for name in every if name in said or name in wholes)
+    for members in parts.values():
+        if len(members) < len(every) or len(every) == 2:
+            yield Kin(kind, members, why, severity)
 
 
 def _slices(cases: Iterable[Case], imprints: Sequence[Imprint]) -> Iterator[Kin]:

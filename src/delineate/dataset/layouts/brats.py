@@ -63,7 +63,7 @@ class CaseFolder:
 
 def fits(root: Path) -> bool:
     """Whether the folder looks like this layout."""
-    return next(_case_folders(root), None) is not None
+    return root.is_dir() and next(_case_folders(root), None) is not None
 
 
 def listed(root: Path, table: LabelTable | None = None) -> Listing:

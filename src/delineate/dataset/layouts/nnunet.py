@@ -86,9 +86,18 @@ def json_labels(content: Mapping[str, Any], where: Path) -> LabelTable:
     if not isinstance(labels, dict):
         raise DataError(f'{where}: labels is missing; expected {{"background": 0, "liver": 1}}.')
     if labels and all(str(key).isdigit() for key in labels):
-        labels = {str(name): int(value) for value, name in labels.items()}
+        labels = _reversed(labels, where)
     extra = {key: content[key] for key in (ORDER, NAMES) if key in content}
     return label_table({**labels, **extra}, where=str(where))
+
+
+def _reversed(labels: Mapping[str, Any], where: Path) -> dict[str, int]:
+    names = [str(name) for name in labels.values()]
+    if len(set(names)) < len(names):
+        raise DataError(
+            f"{where}: two values have one name in labels, {dict(labels)!r}. Name each on its own."
+        )
+    return {str(name): int(value) for value, name in labels.items()}
 
 
 def promised(content: Mapping[str, Any], found: int, where: Path) -> tuple[Problem, ...]:
@@ -172,8 +181,12 @@ def _pairs_as_listed(root: Path, entries: Mapping[str, Mapping[str, Any]], where
     labels: dict[str, Path] = {}
     problems = []
     for name, entry in sorted(entries.items()):
+        if not isinstance(entry.get("images"), list) or not entry["images"]:
+            raise DataError(
+                f'{where}: an entry of dataset is {{"images": [...], "label": ...}}, got {name}: {entry!r}.'
+            )
         files = [within(root, text, where) for text in entry["images"]]
-        label = within(root, entry["label"], where)
+        label = within(root, entry.get("label"), where)
         absent = [path for path in (*files, label) if not path.exists()]
         problems += [missing_file(name, path, where) for path in absent]
         if all(path.exists() for path in files):

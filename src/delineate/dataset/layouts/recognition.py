@@ -80,13 +80,13 @@ def _listed_elsewhere(file: Path, content: Mapping[str, Any]) -> Listing:
         images, labels = (_folder(file, content.get(key)) for key in ("images_folder", "labels_folder"))
         found = pairs.listed_in(pairs.Folders(images, labels), file.parent, table)
     if "cases" in content:
-        found = _with_facts(found, within(file.parent, str(content["cases"]), file), wanted=True)
+        found = _with_facts(found, within(file.parent, content["cases"], file), wanted=True)
     return replace(found, root=file, layout=manifest.NAME, name=str(content.get("name", file.stem)))
 
 
 def _folder(file: Path, text: object) -> Path:
-    folder = within(file.parent, str(text or ""), file)
-    if not text or not folder.is_dir():
+    folder = within(file.parent, text, file)
+    if not folder.is_dir():
         raise DataError(f"{file}: names the folder {text!r}, which does not exist. Write its absolute path.")
     return folder
 
