@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from delineate.errors import PlanError
-from delineate.networks import autocast_type
+from delineate.networks import autocast_type, device_of
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -26,3 +26,17 @@ def test_auto_is_float32_on_devices_that_we_know_nothing_of():
 def test_fp16_is_refused_on_a_cpu():
     with pytest.raises(PlanError, match="fp16 is for GPUs; on 'cpu' use"):
         autocast_type("fp16", CPU)
+
+
+def test_a_device_is_found_by_name():
+    assert device_of("cpu") == CPU
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(PlanError, match=r"'cuda:99': torch finds \d+ CUDA GPUs here. Use the device 'cpu'"):
+        device_of("cuda:99")
+
+
+def test_what_is_no_device_is_refused():
+    with pytest.raises(PlanError, match="'gpu' is no device; expected 'cpu', 'cuda'"):
+        device_of("gpu")

@@ -35,7 +35,7 @@ from delineate.inference.source import Source
 from delineate.inference.stage import Stage, best_axis
 from delineate.inference.verdict import Verdict, decided
 from delineate.networks.model import CleanUp, Model, load_network, required
-from delineate.networks.precision import Precision, autocast_type
+from delineate.networks.precision import Precision, autocast_type, device_of
 from delineate.planning.plan import Plan
 from delineate.preparation.align import indices
 from delineate.preparation.prepared import Upright, interpolation, respaced, upright
@@ -167,7 +167,7 @@ class Segmenter:
         cascaded = configuration.previous is not None
         previous = self._previous(there, name, progress) if cascaded else None
         prepared = respaced(there, configuration)
-        device = torch.device(self.device)
+        device = device_of(self.device)
         predict = Predictor(
             networks=self.networks[name],
             outputs=len(self.plan.labels.outputs),

@@ -10,7 +10,7 @@ from delineate.networks.build import (
 )
 from delineate.networks.facts import Facts, Score, card
 from delineate.networks.model import CleanUp, Manifest, Model, load_network, required, write_model
-from delineate.networks.precision import Precision, autocast_type
+from delineate.networks.precision import Precision, autocast_type, device_of
 from delineate.networks.seed import SeedUNet2d, SeedUNet3d
 from delineate.networks.unet import ResidualUNet, UNet
 
@@ -29,6 +29,7 @@ __all__ = [
     "blueprint",
     "build_network",
     "card",
+    "device_of",
     "initialise",
     "inputs_of",
     "load_network",

@@ -32,6 +32,7 @@ from delineate.errors import ModelError, RecordError
 from delineate.io.disk import file_digest, replacing
 from delineate.networks.build import blueprint, inputs_of
 from delineate.networks.facts import Facts
+from delineate.networks.precision import device_of
 from delineate.planning.plan import Plan
 from delineate.record import Record
 from delineate.space import LabelSchema
@@ -151,7 +152,7 @@ def _loaded(content: bytes, plan: Plan, name: str, device: str, *, where: Path, 
             f"{where}: does not hold the weights of {name} in the plan: "
             f"{str(error).splitlines()[-1].strip()}. {remedy}"
         ) from None
-    return network.float().requires_grad_(False).to(device).eval()
+    return network.float().requires_grad_(False).to(device_of(device)).eval()
 
 
 def write_model(

@@ -1,4 +1,4 @@
-"""Precision: in which numbers a device computes best."""
+"""Precision: on what a network computes, and in which numbers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ import torch
 from delineate.errors import PlanError
 
 Precision = Literal["fp32", "bf16", "fp16", "auto"]
+
+
+def device_of(name: str) -> torch.device:
+    """The device of this name ("cpu", "cuda", "cuda:1"), which must be there."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise PlanError(f"{name!r} is no device; expected 'cpu', 'cuda' or 'cuda:1'.") from None
+    if device.type == "cuda":
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= there:
+            raise PlanError(f"device {name!r}: torch finds {there} CUDA GPUs here. Use the device 'cpu'.")
+    return device
 
 
 def autocast_type(precision: Precision, device: torch.device) -> torch.dtype | None:
