@@ -140,12 +140,14 @@ def duplicate(name: str, what: str) -> Problem:
     )
 
 
-def within(root: Path, text: str, where: Path) -> Path:
+def within(root: Path, text: object, where: Path) -> Path:
     """The path that a file `where` writes as `text`: absolute, or relative to `root` and inside it.
 
     Raises:
-        DataError: a relative path climbs out of `root`.
+        DataError: it is no text, or a relative path climbs out of `root`.
     """
+    if not isinstance(text, str) or not text:
+        raise DataError(f"{where}: expected the name of a file, got {text!r}.")
     written = Path(text)
     if written.is_absolute():
         return written

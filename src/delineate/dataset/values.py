@@ -166,6 +166,8 @@ class Entries:
         """The entries of a JSON object."""
         rest = dict(content)
         order, names = rest.pop(ORDER, None), rest.pop(NAMES, {})
+        if not isinstance(names, dict) or not all(str(value).isdigit() for value in names):
+            raise DataError(f'{where}: {NAMES!r} is {{"1": "necrosis", ...}}, got {names!r}.')
         nonzero = [name for name, value in rest.items() if value == NONZERO]
         if len(nonzero) > 1:
             raise DataError(f"{where}: only one name can stand for {NONZERO!r}, got {nonzero}.")
