@@ -96,6 +96,11 @@ def test_text_and_values_are_written_whole_in_utf8(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"größe": [1, 2]}
 
 
+def test_a_digest_is_that_of_the_bytes(tmp_path):
+    disk.write_text(tmp_path / "a.txt", "abc")
+    assert disk.file_digest(tmp_path / "a.txt").startswith("ba7816bf8f01cfea")
+
+
 def test_only_hidden_names_of_ours_are_partial(tmp_path):
     assert not disk.is_partial(tmp_path / "lesion.partial.nii.gz")
     assert disk.is_partial(tmp_path / ".01234567.partial-lesion.nii.gz")

@@ -28,6 +28,7 @@ def read_identity(path: Path) -> Identity | None:
     """Whose a DICOM file or folder is; None for other formats, which do not say."""
     if not path.is_dir() and READERS.get(suffix_of(path), "dicom") != "dicom":
         return None
+    from delineate.io.foreign import quiet, reading
     from delineate.io.frames import dataset, is_dicom
 
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -36,9 +37,8 @@ def read_identity(path: Path) -> Identity | None:
         return None
     tags = ["PatientID", "IssuerOfPatientID", "StudyInstanceUID"]
     header = dataset(first, stop_before_pixels=True, specific_tags=tags)
-    patient = f"{header.get('PatientID') or ''}"
-    issuer = f"{header.get('IssuerOfPatientID') or ''}"
-    study = f"{header.get('StudyInstanceUID') or ''}"
+    with reading(first, "DICOM", private=True), quiet("pydicom"):  # values are parsed as they are asked for
+        patient, issuer, study = (f"{header.get(name) or ''}" for name in tags)
     return Identity(_digest(f"{issuer}\n{patient}") if patient else "", _digest(study) if study else "")
 
 

@@ -124,6 +124,8 @@ def _read_picture(file: Any, path: Path, palette_indices: bool) -> Volume:
 
 
 _ALPHA = "the alpha channel was left out"
+_LOOKED_UP = "colours were looked up in its palette"
+_INDICES = "values are the indices of its palette, not its colours"
 
 
 def _png_kind(file: Any) -> tuple[int, int]:
@@ -156,10 +158,10 @@ def _pixels(image: Image.Image, palette_indices: bool, notes: list[str]) -> Arra
         notes.append("a picture of one bit: values 0 and 1")
         return np.asarray(image).astype(np.uint8)
     if mode == "P" and palette_indices:
-        notes.append("values are the indices of its palette, not its colours")
+        notes.append(_INDICES)
         return np.array(image)
     if mode == "P":
-        notes.append("colours were looked up in its palette")
+        notes.append(_LOOKED_UP)
     if mode in GREY or mode.startswith("I;16"):
         grey = np.array(image)
         return grey.astype(grey.dtype.newbyteorder("="))
@@ -194,37 +196,34 @@ def _read_tiff(path: Path, palette_indices: bool) -> Volume:
         grid, notes = _tiff_grid(file, path)
         _check_whole(file, path)
         series, page = file.series[0], file.series[0].keyframe
-        try:
-            stored = series.asarray()
-        except (KeyError, ValueError) as error:
-            if "imagecodecs" not in str(error):
-                raise
-            raise MissingPackage(
-                f"{path}: is compressed in a way that needs one more package:  pip install imagecodecs"
-            ) from None
-        photometric, colormap, extra = page.photometric, page.colormap, page.extrasamples
-    array = _arranged(stored, series.axes)  # (channel, i, j, k)
-    if photometric == tifffile.PHOTOMETRIC.PALETTE and colormap is not None:
-        if palette_indices:
-            notes.append("values are the indices of its palette, not its colours")
-        else:
-            notes.append("colours were looked up in its palette")
-            array = _shortened(colormap)[:, array[0]]
-    if photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-        notes.append("0 is white in this file; values were read as stored")
-    if array.dtype == bool:
-        array = array.astype(np.uint8)
-    if len(extra) > 0 and len(array) in (2, 4):
-        array = array[: len(array) - 1]
-        notes.append(_ALPHA)
+        array = _arranged(_stored(series, path), series.axes)  # (channel, i, j, k)
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
+            notes.append(_INDICES if palette_indices else _LOOKED_UP)
+            array = array if palette_indices else _shortened(page.colormap)[:, array[0]]
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            notes.append("0 is white in this file; values were read as stored")
+        if len(page.extrasamples) > 0 and len(array) in (2, 4):
+            array = array[: len(array) - 1]
+            notes.append(_ALPHA)
     names = COLOUR if len(array) == 3 else tuple(f"image_{n}" for n in range(len(array)))
-    names = ("image",) if len(array) == 1 else names
+    kind = np.dtype(np.uint8) if array.dtype == bool else array.dtype.newbyteorder("=")
     return Volume(
-        array.astype(array.dtype.newbyteorder("="), copy=False),
+        array.astype(kind, copy=False),
         grid,
-        names,
+        ("image",) if len(array) == 1 else names,
         Source(files=(str(path),), notes=tuple(notes)),
     )
+
+
+def _stored(series: tifffile.TiffPageSeries, path: Path) -> Array:
+    try:
+        return series.asarray()
+    except (KeyError, ValueError) as error:
+        if "imagecodecs" not in str(error):
+            raise
+        raise MissingPackage(
+            f"{path}: is compressed in a way that needs one more package:  pip install imagecodecs"
+        ) from None
 
 
 def _shortened(colormap: Array) -> Array:
