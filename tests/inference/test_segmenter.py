@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from delineate.errors import ModelError
 from delineate.inference import Segmenter, importance, steps
+from delineate.io import read_label_values
 from delineate.networks import CleanUp, Facts, build_network, write_model
 from delineate.preparation.prepared import prepare_scan, thick_axis
 from delineate.space import Geometry, Label, LabelSchema, Region, Volume, resample
@@ -375,3 +376,34 @@ def test_labels_come_back_to_an_anisotropic_oblique_scan(make_plan, make_network
     overlap = 2 * (labels.mask("ball") & ball).sum() / (labels.mask("ball").sum() + ball.sum())
     assert overlap > 0.98
     assert labels.geometry.same_place(grid)
+
+
+class Nearest(nn.Module):
+    """The class whose number is nearest to the value of the voxel."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.values = torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1, 1)
+
+    def forward(self, x):
+        return -((x - self.values) ** 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["totalseg/example_seg.nii.gz", "totalseg/example_seg_mr.nii.gz", "hippocampus/labelsTr"]
+)
+def test_every_label_of_a_real_scan_comes_back_where_it_was(name, shared_data, make_plan, configuration):
+    path = shared_data / name
+    path = path if path.is_file() else sorted(path.glob("*.nii.gz"))[0]
+    truth = read_label_values(path)
+    found = sorted(set(np.unique(truth.array).tolist()) - {0})
+    schema = LabelSchema(labels=tuple(Label(value=value, name=f"label {value}") for value in found))
+    plan = make_plan(
+        {"3d_fullres": configuration((32, 32, 32), spacing=truth.geometry.reoriented("PIR").spacing)},
+        labels=schema,
+        orientation="PIR",
+    )
+    scan = Volume(truth.array[None].astype(np.float32), truth.geometry, ("T1",))
+    labels = Segmenter(plan, {"3d_fullres": [Nearest([0, *found])]}, precision="fp32").segment(scan).labels
+    assert labels.geometry.same_place(truth.geometry)
+    assert np.array_equal(labels.array, truth.array)
