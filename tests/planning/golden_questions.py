@@ -121,6 +121,8 @@ def real(shared):
     lesions = shared / "ms_lesions" / "MNI"
     parts = ("FLAIR", "T1", "T1POST", "T2")
     cells = sorted((shared / "wbc_cells" / "images").glob("*.bmp"))
+    brain = shared / "brain_tumour_mri" / "TCGA-DU-7294" / "TCGA-DU-7294_brainles"
+    sequences = ("t1", "t1c", "t2", "fla")
     return [
         {"name": "real_hippocampus", "channels": ["MRI"], "labels": {"Anterior": 1, "Posterior": 2},
          "presets": list(ALL), "cases": hippocampus},
@@ -135,6 +137,13 @@ def real(shared):
          "labels": {"cytoplasm": 1, "nucleus": 2}, "presets": ["default", "M"],
          "cases": [{"images": [str(p)], "label": str(shared / "wbc_cells" / "labels" / f"{p.stem}.png")}
                    for p in cells]},
+        {"name": "real_brain_tumour", "channels": list(sequences),
+         "labels": {"core": 1, "oedema": 2, "rim": 4}, "presets": ["default", "M"], "cases": [{
+             "images": [str(next(brain.rglob(f"*_{part}_bet.nii.gz"))) for part in sequences],
+             "label": str(next(brain.rglob("simple*.nii.gz")))}]},
+        {"name": "real_totalseg_mr", "channels": ["MR"], "labels": {f"label_{n}": n for n in range(1, 25)},
+         "presets": ["default"], "cases": [{"images": [str(shared / "totalseg" / "example_mr_sm.nii.gz")],
+         "label": str(shared / "totalseg" / "example_seg_mr.nii.gz")}]},
     ]  # fmt: skip
 
 

@@ -146,10 +146,24 @@ def totalseg_ct(shared):
     return plain("totalseg", folder, ("CT",), [f"label_{n}" for n in range(1, 118)], [case])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "dataset", [hippocampus, blood_cells, ms_lesions, totalseg_ct], ids=lambda d: d.__name__
-)
+def brain_tumour(shared):
+    folder = shared / "brain_tumour_mri" / "TCGA-DU-7294" / "TCGA-DU-7294_brainles"
+    parts = ("t1", "t1c", "t2", "fla")
+    images = tuple(next(folder.rglob(f"*_{part}_bet.nii.gz")) for part in parts)
+    case = Case(id="brain", images=images, labels=next(folder.rglob("simple*.nii.gz")))
+    return plain("brain", folder, parts, ("core", "oedema", "rest", "rim"), [case])
+
+
+def totalseg_mr(shared):
+    folder = shared / "totalseg"
+    case = Case(id="mr", images=(folder / "example_mr_sm.nii.gz",), labels=folder / "example_seg_mr.nii.gz")
+    return plain("totalseg", folder, ("MR",), [f"label_{n}" for n in range(1, 118)], [case])
+
+
+READ = [hippocampus, blood_cells, ms_lesions, totalseg_ct, totalseg_mr, brain_tumour]
+
+
+@pytest.mark.parametrize("dataset", READ, ids=lambda dataset: dataset.__name__)
 def test_fingerprint_and_plan_of_real_data_are_the_peers(dataset, shared_data):
     stored = STORED[f"real_{dataset.__name__}"]
     question = stored["question"]

@@ -1,10 +1,12 @@
 import json
 import math
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from delineate.planning import make_plan
 from delineate.planning.memory import (
     TRAINING,
     convolutions,
@@ -116,6 +118,36 @@ def test_twice_the_width_is_almost_four_times_the_work_and_twice_the_memory():
 def test_work_grows_with_the_patch():
     spec = plain((64, 64, 64))
     assert forward_operations(spec, (128, 64, 64), 1, 2) == 2 * forward_operations(spec, (64, 64, 64), 1, 2)
+
+
+STEP = """
+import json, resource, sys
+import torch
+from delineate.networks import build_network
+from delineate.planning import NetworkSpec
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+spec = NetworkSpec.from_json(sys.argv[1], where="spec")
+edges, batch = json.loads(sys.argv[2]), int(sys.argv[3])
+network = build_network(spec, 1, 3).train()
+before = peak()
+with torch.autocast("cpu", torch.bfloat16):
+    logits = network(torch.rand(batch, 1, *edges))
+sum(level.float().square().mean() for level in logits).backward()
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "preset"), [("3d_fullres", "default"), ("2d", "M")])
+def test_a_training_step_fits_about_the_memory_of_its_plan(name, preset, fingerprint_of):
+    found = fingerprint_of([(300, 300, 300)] * 30, (1, 1, 1))
+    made = make_plan(found, memory_gb=0.4, preset=preset).configuration(name)
+    asked = [made.network.to_json(), json.dumps(made.edges), str(made.batch)]
+    done = subprocess.run([sys.executable, "-c", STEP, *asked], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 1.25 * 0.4 + 0.15  # GB; the weights and their gradients besides
 
 
 @pytest.mark.peer
