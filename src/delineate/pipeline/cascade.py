@@ -29,15 +29,17 @@ def hand_down(run: Run, plan: Plan, name: str, splits: Splits, device: str, watc
         done = run.fold(name, fold) / "handed_down.json"
         untouched -= set(split.validation)
         digest = fold_digest(run, plan, (name,), fold)
-        if done.is_file() and done.read_text(encoding="utf-8").strip() == f'"{digest}"':
-            continue
+        stores = [Store.open(run.prepared / store_name(plan, later)) for later in after]
+        there = all(store.case(case).has_previous for store in stores for case in split.validation)
+        if there and done.is_file() and done.read_text(encoding="utf-8").strip() == f'"{digest}"':
+            continue  # cases that were prepared again since have lost theirs
         segmenter = fold_segmenter(run, plan, (name,), fold, device)
         with watch.stage(f"hand down {name} fold {fold}") as progress:
             for number, case in enumerate(split.validation):
                 progress(number, len(split.validation), case)
-                for later in after:
-                    store = Store.open(run.prepared / store_name(plan, later))
-                    store.write_previous(case, segmenter.previous(dataset.scan(dataset.case(case)), later))
+                scan = dataset.scan(dataset.case(case))
+                for later, store in zip(after, stores, strict=True):
+                    store.write_previous(case, segmenter.previous(scan, later))
             progress(len(split.validation), len(split.validation), "")
         write_json(done, digest)
     if untouched:

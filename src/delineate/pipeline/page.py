@@ -17,7 +17,16 @@ import jinja2
 from delineate import __version__
 from delineate.dataset import CheckReport, Dataset, Splits
 from delineate.errors import RunError
-from delineate.evaluation import Report, best_view, colors, png, slice_figure
+from delineate.evaluation import (
+    MEASURES,
+    Overall,
+    Report,
+    Summary,
+    best_view,
+    colors,
+    png,
+    slice_figure,
+)
 from delineate.io.disk import write_text
 from delineate.pipeline.judge import CHOICE, Choice, Judge
 from delineate.pipeline.plots import box_plot
@@ -28,6 +37,7 @@ from delineate.progress import Progress, silent
 
 TABLE = ("dice", "iou", "hd95", "assd", "nsd", "volume_error_relative")
 PLOTTED = ("dice", "hd95")
+HEADLINE = ("dice", "hd95", "nsd")
 WORST, MEDIAN, BEST = 3, 2, 1  # cases shown
 
 
@@ -89,15 +99,13 @@ def _headline(report: Report) -> list[tuple[str, str, str]]:
     """The few figures at the top: title, value, interval."""
     shown = []
     for overall in report.overall:
-        if overall.metric in ("dice", "hd95", "nsd") and overall.mean is not None:
-            title = {"dice": "mean Dice", "hd95": "mean HD95", "nsd": "mean NSD"}[overall.metric]
-            unit = " mm" if overall.metric == "hd95" else ""
-            digits = 1 if overall.metric == "hd95" else 3
-            interval = (
-                ""
-                if overall.ci_low is None or overall.ci_high is None
-                else f"95 % interval {overall.ci_low:.{digits}f} to {overall.ci_high:.{digits}f}{unit}"
-            )
+        if overall.metric in HEADLINE and overall.mean is not None:
+            digits = 1 if overall.unit == "mm" else 3
+            unit = "" if overall.unit == "1" else f" {overall.unit}"
+            interval = ""
+            if overall.ci_low is not None and overall.ci_high is not None:
+                interval = f"95 % interval {overall.ci_low:.{digits}f} to {overall.ci_high:.{digits}f}{unit}"
+            title = f"mean {MEASURES[overall.metric].title}"
             shown.append((title, f"{overall.mean:.{digits}f}{unit}", interval))
     return shown
 
@@ -117,15 +125,17 @@ def _table(report: Report) -> tuple[list[str], list[list[str]]]:
         ]
         for measure in measures:
             summary = report.summary(counts.structure, measure.name)
-            row.append(_cell(summary.mean, summary.ci_low, summary.ci_high))
+            row.append(_cell(summary, digits=1 if measure.unit == "mm" else 3))
         rows.append(row)
     return heads, rows
 
 
-def _cell(mean: float | None, low: float | None, high: float | None) -> str:
-    if mean is None:
+def _cell(summary: Summary | Overall, *, digits: int) -> str:
+    if summary.mean is None:
         return "missing"
-    return f"{mean:.3f}" if low is None or high is None else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+    if summary.ci_low is None or summary.ci_high is None:
+        return f"{summary.mean:.{digits}f}"
+    return f"{summary.mean:.{digits}f} [{summary.ci_low:.{digits}f}, {summary.ci_high:.{digits}f}]"
 
 
 def _baselines(choice: Choice, report: Report) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from delineate.dataset import Case, Dataset
 from delineate.dataset.incoming import incoming
-from delineate.errors import DataError
+from delineate.errors import DataError, Error
 from delineate.io import SUFFIXES, suffix_of, write_labels, write_volume
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import SegmentWishes
@@ -47,7 +47,7 @@ def segment(
                 write_labels(found.labels, files[case.id])
                 if found.probabilities is not None:
                     write_volume(found.probabilities, probabilities_file(files[case.id]))
-            except DataError as error:
+            except Error as error:
                 failed[case.id] = str(error)
         progress(len(cases), len(cases), "")
     if failed:

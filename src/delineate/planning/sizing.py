@@ -44,6 +44,7 @@ class Allowance:
     widths      features at full resolution to try, the best first
     batches     2 or 3 axes -> the batch that work must suffice for
     edges       2 or 3 axes -> work never cuts an edge below this many of the finest voxels
+    stretch     so many times more a step may cost before the patch is cut: fewer steps do less harm
     """
 
     preset: Preset
@@ -52,6 +53,14 @@ class Allowance:
     widths: tuple[int, ...] = (BASE_WIDTH,)
     batches: dict[int, int] | None = None
     edges: dict[int, int] | None = None
+    stretch: float = 1.0
+
+    @property
+    def stretched(self) -> Allowance:
+        """What a step may cost before the patch is cut."""
+        if self.operations is None:
+            return self
+        return replace(self, operations=self.operations * self.stretch)
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,11 @@ class Draft:
     def operations(self) -> int:
         """Floating-point operations of one patch in one training step."""
         return training_operations(self.network, self.shape.patch, self.demand.inputs, self.demand.outputs)
+
+    @property
+    def is_shallow(self) -> bool:
+        """Whether nothing is ever halved: no U-Net."""
+        return len(self.shape.strides) == 1
 
     @property
     def room(self) -> float:
@@ -162,15 +176,9 @@ def sized(
     """The network, patch and batch to train with, and the patch that it started from.
 
     Raises:
-        PlanError: nothing fits into the memory, or images are too small for any network.
+        PlanError: nothing fits into the memory.
     """
     first = topology(spacing, first_patch(spacing, median))
-    if len(first.strides) == 1:
-        raise PlanError(
-            f"the median image has {' x '.join(f'{n:g}' for n in median)} voxels at "
-            f"{' x '.join(f'{s:.3g}' for s in spacing)} mm: too small to halve even once. "
-            "Use larger crops, or images of finer spacing."
-        )
     draft = Draft(tuple(spacing), tuple(median), demand, allowance, allowance.widths[0], first)
     for width in allowance.widths:
         draft = _fitted_to_memory(replace(draft, width=width, shape=first))
@@ -189,7 +197,7 @@ def first_patch(spacing: Sequence[float], median: Sequence[float]) -> list[float
 def _fitted_to_memory(draft: Draft) -> Draft:
     while not draft.fits_memory:
         smaller = draft.cut(range(draft.dims))
-        if smaller is None or len(smaller.shape.strides) == 1:
+        if smaller is None:
             raise PlanError(
                 f"{draft.allowance.memory_gb:g} GB of memory hold no network for {draft.demand.inputs} "
                 f"channels and {draft.demand.outputs} outputs. Allow more memory (8 GB is usual)."
@@ -200,12 +208,13 @@ def _fitted_to_memory(draft: Draft) -> Draft:
 
 def _fitted_to_work(draft: Draft) -> Draft:
     """Cut until the work is done in time, or no edge may be cut any more."""
+    draft = replace(draft, allowance=draft.allowance.stretched)
     floor = (draft.allowance.edges or {}).get(draft.dims, 1)
     finest = min(draft.spacing)
     while not draft.fits_work:
         long = [a for a, s in enumerate(draft.spacing) if draft.shape.patch[a] > floor * finest / s]
         smaller = draft.cut(long) if long else None
-        if smaller is None or len(smaller.shape.strides) == 1:
+        if smaller is None or smaller.is_shallow:
             break
         draft = smaller
     return draft
