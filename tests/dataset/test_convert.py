@@ -1,4 +1,6 @@
 import json
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from delineate.dataset.convert import description
 from delineate.errors import DataError
 from delineate.space import Geometry
 
+VERDICTS = Path(__file__).with_name("peer_verdicts.py")
 TABLE = {"background": 0, "cytoplasm": 128, "nucleus": 255}
 
 
@@ -131,3 +134,15 @@ def test_a_dataset_without_labels_is_not_written(small, tmp_path):
     dataset = Dataset.open(small.nnunet(tmp_path / "in"))
     with pytest.raises(DataError, match="has no labelled case to write"):
         write_nnunet(dataset.subset([]), tmp_path / "out")
+
+
+@pytest.mark.peer
+def test_nnunet_lets_pass_what_was_written(small, tmp_path, peer_python):
+    made = {
+        layout: getattr(small, layout)(tmp_path / layout) for layout in ("decathlon", "brats", "manifest")
+    }
+    made["pictures"] = small.pictures(tmp_path / "pictures", table=TABLE)
+    folders = [write_nnunet(Dataset.open(root), tmp_path / "out" / name) for name, root in made.items()]
+    answers = tmp_path / "verdicts.json"
+    subprocess.run([peer_python, VERDICTS, answers, *folders], capture_output=True, check=True)
+    assert json.loads(answers.read_text()) == dict.fromkeys(made, True)
