@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delineate.errors import PlanError
 from delineate.planning.configurations import LOWRES_BELOW, LOWRES_FACTOR, configurations, counted_outputs
 from delineate.planning.presets import PRESETS
 from delineate.planning.sizing import Allowance
@@ -108,3 +109,26 @@ def test_the_plan_of_sixty_classes_is_made(fingerprint_of):
     schema = LabelSchema.of(*(f"structure {n}" for n in range(60)))
     found = chosen(fingerprint_of([(122, 101, 112)], (3, 3, 3), channels=("CT",), labels=schema), CPU)
     assert found["3d_fullres"].draft.demand.outputs == 61
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((7, 6, 1), r"the median image has 6 x 7 voxels of 1 x 1 mm, and a patch of 6 x 7 fits into 8 GB"),
+        ((7, 7, 7), r"cannot halve that even once. Use larger crops"),
+    ],
+)
+def test_images_too_small_to_halve_are_refused(shape, said, fingerprint_of):
+    with pytest.raises(PlanError, match=said):
+        chosen(fingerprint_of([shape] * 5, (1, 1, 1)))
+
+
+def test_memory_for_no_more_than_a_few_voxels_is_refused(fingerprint_of):
+    few = Allowance(PRESETS["default"], 0.001)
+    with pytest.raises(PlanError, match=r"fits into 0.001 GB: a U-Net cannot halve that .*or more memory"):
+        chosen(fingerprint_of([(64, 64, 64)] * 5, (1, 1, 1)), few)
+
+
+def test_a_short_fine_axis_does_not_stop_the_search_for_a_lower_resolution(fingerprint_of):
+    found = chosen(fingerprint_of([(95, 12, 200)] * 20, (1.5, 0.5, 1.5)), CPU)
+    assert not any(each.draft.is_shallow for each in found.values())

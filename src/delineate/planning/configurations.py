@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from delineate.errors import PlanError
 from delineate.planning.fingerprint import Fingerprint
 from delineate.planning.plan import Configuration, ConfigurationName, NetworkSpec
 from delineate.planning.sizing import Allowance, Demand, Draft, sized
@@ -49,14 +50,19 @@ class Chosen:
 
 
 def configurations(found: Fingerprint, frame: Frame, allowance: Allowance) -> dict[ConfigurationName, Chosen]:
-    """Every configuration that makes sense for the dataset."""
+    """Every configuration that makes sense for the dataset.
+
+    Raises:
+        PlanError: images too small for a network, or too little memory for one.
+    """
     demand = Demand(len(found.channels), counted_outputs(found.labels), frame.voxels)
     slices = float(np.median(found.spacings[:, frame.slice_axis]))  # as measured: never resampled
     chosen: dict[ConfigurationName, Chosen] = {"2d": _flat(frame, slices, demand, allowance)}
     if frame.is_flat:
         return chosen
     full = _solid(frame, frame.spacing, frame.median, demand, allowance)
-    low = _coarser(frame, full)
+    _refuse_shallow(full.draft)
+    low = _coarser(frame, full, allowance)
     if low is None:
         return chosen | {"3d_fullres": full}
     # Dice over the batch where a patch sees little of the scan and often no structure at all.
@@ -72,6 +78,7 @@ def counted_outputs(labels: LabelSchema) -> int:
 
 def _flat(frame: Frame, slices: float, demand: Demand, allowance: Allowance) -> Chosen:
     draft, first = sized(frame.spacing[1:], frame.median[1:], demand, allowance)
+    _refuse_shallow(draft)
     return Chosen(
         Configuration(
             spacing=triple(along_ijk((slices, *frame.spacing[1:]), frame.axes)),
@@ -105,7 +112,7 @@ def _solid(
     )
 
 
-def _coarser(frame: Frame, full: Chosen) -> Chosen | None:
+def _coarser(frame: Frame, full: Chosen, allowance: Allowance) -> Chosen | None:
     """The resolution at which a patch sees enough of the median case, if it is much coarser."""
     spacing, whole = np.array(frame.spacing), math.prod(frame.median)
     voxels, chosen = whole, full
@@ -115,13 +122,24 @@ def _coarser(frame: Frame, full: Chosen) -> Chosen | None:
         voxels = float(np.prod(size))
         demand = replace(full.draft.demand, voxels=voxels * frame.cases)
         median = [round(float(n)) for n in size]
-        chosen = _solid(frame, spacing.tolist(), median, demand, full.draft.allowance)
-    return None if whole / voxels < LOWRES_FACTOR else chosen
+        chosen = _solid(frame, spacing.tolist(), median, demand, allowance)
+    return None if whole / voxels < LOWRES_FACTOR or chosen.draft.is_shallow else chosen
 
 
 def _coarsened(spacing: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     finer = spacing.max() / spacing > SIMILAR
     return np.where(finer if finer.any() else True, spacing * COARSENING, spacing)
+
+
+def _refuse_shallow(draft: Draft) -> None:
+    if draft.is_shallow:
+        raise PlanError(
+            f"the median image has {' x '.join(f'{n:g}' for n in draft.median)} voxels of "
+            f"{' x '.join(f'{s:.3g}' for s in draft.spacing)} mm, and a patch of "
+            f"{' x '.join(map(str, draft.shape.patch))} fits into {draft.allowance.memory_gb:g} GB: a U-Net "
+            "cannot halve that even once. Use larger crops, images with more voxels along the finest axis, "
+            "or more memory."
+        )
 
 
 def _turned(draft: Draft, axes: Sequence[int]) -> NetworkSpec:
