@@ -28,7 +28,8 @@ import os, sys
 work = sys.argv[1]
 for name in ("raw", "preprocessed", "results"):
     os.environ[f"nnUNet_{name}"] = f"{work}/peer_preparation/{name}" if name != "raw" else f"{work}/raw"
-from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess
+from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints
+from nnunetv2.experiment_planning.plan_and_preprocess_api import plan_experiments, preprocess
 if __name__ == "__main__":
     import shutil
     shutil.rmtree(f"{work}/peer_preparation", ignore_errors=True)
