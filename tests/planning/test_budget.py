@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +82,20 @@ def test_the_steps_fill_the_time(minutes):
     given_time = budget(minutes=minutes)
     seconds = given_time.expected_steps * given_time.operations / (given_time.gflops * 1e9)
     assert seconds == pytest.approx(minutes * 60)
+
+
+def test_once_a_step_is_known_the_steps_are_those_that_fit():
+    ten = budget(minutes=10)
+    half = replace(ten, step=ten.operations / 2)
+    assert half.expected_steps == pytest.approx(2 * ten.aimed_steps, abs=2)
+    assert half.training((0,)).validate_every == half.expected_steps // 10
+    assert replace(budget(steps=70), step=1e9).expected_steps == 70
+
+
+def test_counted_steps_are_as_large_as_in_a_budget_of_minutes():
+    assert (
+        budget(steps=5).operations == budget(steps=5000).operations == budget(minutes=CPU_MINUTES).operations
+    )
 
 
 def test_a_faster_machine_affords_larger_steps():

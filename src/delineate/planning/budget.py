@@ -53,6 +53,7 @@ class Budget:
 
     minutes, steps  one of them ends each training
     told            whether somebody asked for it
+    step            operations of a step, once the network is known
     """
 
     device: Device
@@ -60,6 +61,7 @@ class Budget:
     minutes: float | None
     steps: int | None
     told: bool
+    step: float | None = None
 
     @classmethod
     def of(
@@ -86,7 +88,7 @@ class Budget:
     @property
     def is_short(self) -> bool:
         """Whether the short recipe applies."""
-        return self.expected_steps < SHORT_STEPS
+        return self.aimed_steps < SHORT_STEPS
 
     @property
     def is_thorough(self) -> bool:
@@ -99,21 +101,31 @@ class Budget:
         return min(max(2.0, AVERAGED * self.expected_steps), LONGEST_AVERAGE)
 
     @property
-    def expected_steps(self) -> int:
-        """How many steps each training will have, about."""
+    def aimed_steps(self) -> int:
+        """For how many steps each training should have time."""
         if self.steps is not None:
             return self.steps
         if self.device == "gpu":
             return max(1, int(60 * (self.minutes or 0) / GPU_STEP_S))
-        return max(FEWEST_STEPS, int(STEPS_IN_TEN_MINUTES * ((self.minutes or 0) / 10) ** GROWTH))
+        return _steps_in(self.minutes or 0)
+
+    @property
+    def expected_steps(self) -> int:
+        """How many steps each training will have, about."""
+        if self.operations is None or self.minutes is None or self.step is None:
+            return self.aimed_steps
+        return max(1, int(self.minutes * 60 * self.gflops * 1e9 / self.step))
 
     @property
     def operations(self) -> float | None:
-        """What a step may cost, or None where time is no matter."""
+        """What a step may cost, or None where time is no matter.
+
+        Where steps are counted, as much as in a budget of `CPU_MINUTES`: a few steps are a quick try.
+        """
         if self.device == "gpu":
             return None
-        minutes = self.minutes if self.minutes is not None else CPU_MINUTES
-        return minutes * 60 * self.gflops * 1e9 / self.expected_steps
+        minutes = CPU_MINUTES if self.minutes is None else self.minutes
+        return minutes * 60 * self.gflops * 1e9 / _steps_in(minutes)
 
     def allowance(self, preset: Preset, memory_gb: float) -> Allowance:
         """What a training step may cost."""
@@ -180,6 +192,11 @@ class Budget:
             "a short one ends noisy",
             "validate_every": f"{VALIDATIONS} times in about {self.expected_steps} steps",
         }
+
+
+def _steps_in(minutes: float) -> int:
+    """For how many steps a CPU should have time in so many minutes."""
+    return max(FEWEST_STEPS, int(STEPS_IN_TEN_MINUTES * (minutes / 10) ** GROWTH))
 
 
 _SAME = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import get_args
 
 from delineate.errors import PlanError
@@ -60,6 +61,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     memory = PRESETS[preset].memory_gb if memory_gb is None else memory_gb
     chosen = configurations(found, frame, budget.allowance(PRESETS[preset], memory))
     used, why_used = _used(chosen, frame, budget, use)
+    budget = replace(budget, step=max(chosen[name].draft.operations_of_a_step for name in used))
     count, train_folds, why_folds = _folds(found, budget, folds)
     mirror_axes, why_mirrored = _mirror_axes(found, frame)
     channels = [normalized(found, n) for n in range(len(found.channels))]

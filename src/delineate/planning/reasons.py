@@ -145,7 +145,7 @@ def _work(chosen: Chosen) -> str:
     """What a step costs, against what it may cost."""
     draft = chosen.draft
     allowed = draft.allowance.operations or 0
-    cost = draft.operations * draft.batch
+    cost = draft.operations_of_a_step
     verb = "of the" if cost <= allowed else "though only"
     return (
         f"a step of {draft.batch} is {cost / 1e9:.0f} GFLOP, {verb} {allowed / 1e9:.0f} that its time allows"

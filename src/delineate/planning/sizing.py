@@ -149,6 +149,11 @@ class Draft:
         return max(min(self.largest_batch, by_work), SMALLEST_BATCH)
 
     @property
+    def operations_of_a_step(self) -> int:
+        """Floating-point operations of a training step."""
+        return self.operations * self.batch
+
+    @property
     def fits_work(self) -> bool:
         """Whether a batch worth having can be worked off in time."""
         by_work = self.batch_by_work
