@@ -259,9 +259,10 @@ def _labels(
 
 
 def by_value(labels: npt.NDArray[Any]) -> Counts:
-    """Voxels of each value that occurs, counted slab by slab so that little memory is needed."""
+    """Voxels of each value that occurs, counted plane by plane so that little memory is needed."""
     most = int(labels.max()) + 1
-    counts = sum(np.bincount(slab.ravel(), minlength=most) for slab in labels)
+    planes = np.moveaxis(labels, -1, 0)
+    counts = sum(np.bincount(plane.ravel(order="K"), minlength=most) for plane in planes)
     return {value: int(n) for value, n in enumerate(np.asarray(counts)) if n}
 
 

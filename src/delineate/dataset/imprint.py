@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from delineate.space import Shape, Volume, triple
+from delineate.space.orientation import turn
 
 Array = npt.NDArray[np.float32]
 
@@ -51,16 +52,22 @@ class Mark:
 
 
 def mark(volume: Volume) -> Mark:
-    """The mark of one file, so that the next can be read when this one is let go."""
-    upright = volume.reoriented("RAS").array
-    digests, thumbnails = [], []
-    for channel in upright:
-        values = np.ascontiguousarray(channel, np.float32) + np.float32(0)  # minus zero becomes zero
-        digest = hashlib.blake2b(repr(values.shape).encode(), digest_size=16)
-        digest.update(values.data)
-        digests.append(digest.hexdigest())
-        thumbnails.append(standardised(shrunk(np.nan_to_num(values, posinf=0, neginf=0))))
-    return Mark(tuple(digests), np.stack(thumbnails))
+    """The mark of one file, so that the next can be read when this one is let go; nothing large is copied."""
+    order, flips = turn(volume.geometry.orientation, "RAS")
+    upright = Turn(triple(order), triple(-1 if flip else 1 for flip in flips)).applied(volume.array)
+    return Mark(
+        tuple(digest_of(channel) for channel in upright),
+        np.stack([standardised(shrunk(channel)) for channel in upright]),
+    )
+
+
+def digest_of(values: npt.NDArray[Any]) -> str:
+    """A digest of (i, j, k) values as float32, whatever their type and their order in memory."""
+    digest = hashlib.blake2b(repr(values.shape).encode(), digest_size=16)
+    for k in range(values.shape[2]):
+        plane = np.ascontiguousarray(values[:, :, k].T, np.float32)
+        digest.update((plane + np.float32(0)).data)  # minus zero becomes zero
+    return digest.hexdigest()
 
 
 def imprint(case: str, marks: Sequence[Mark]) -> Imprint:
@@ -70,26 +77,33 @@ def imprint(case: str, marks: Sequence[Mark]) -> Imprint:
     return Imprint(case, " ".join(digests), mean if mean.any() else None)
 
 
-def shrunk(values: Array) -> Array:
-    """The means of (i, j, k) values over boxes of equal size: SIZE of them along each edge."""
-    shape: Shape = (FLAT_SIZE, FLAT_SIZE, 1) if values.shape[2] == 1 else (SIZE, SIZE, SIZE)
-    for axis, count in enumerate(shape):
-        values = averaged(values, axis, count)
-    return values
+def shrunk(values: npt.NDArray[Any]) -> Array:
+    """The means of (i, j, k) values over boxes, SIZE of them along each edge; what is not finite counts 0."""
+    flat = values.shape[2] == 1
+    shape: Shape = (FLAT_SIZE, FLAT_SIZE, 1) if flat else (SIZE, SIZE, SIZE)
+    means = values
+    with np.errstate(invalid="ignore", over="ignore"):
+        for axis in (2, 1, 0):  # files mostly store i first: k is the cheapest to begin with
+            means = averaged(means, axis, shape[axis])
+    if not np.isfinite(means).all():
+        return shrunk(np.nan_to_num(values, posinf=0, neginf=0))
+    return means
 
 
-def averaged(values: Array, axis: int, count: int) -> Array:
+def averaged(values: npt.NDArray[Any], axis: int, count: int) -> Array:
     """The means over `count` equal stretches along an axis; a voxel on a border counts in part to both."""
     size = values.shape[axis]
     if size < count:
-        return np.moveaxis(np.tensordot(box_means(size, count), values, axes=(1, axis)), 0, axis)
+        weights = box_means(size, count)
+        return np.moveaxis(np.tensordot(weights, values.astype(np.float32), axes=(1, axis)), 0, axis)
     edges = np.linspace(0, size, count + 1)
     first = np.floor(edges).astype(int)
     before = np.asarray(edges - first, np.float32)  # share of a border voxel that belongs to the box before
-    at_border = np.moveaxis(values.take(np.minimum(first, size - 1), axis=axis), axis, -1) * before
-    sums = np.moveaxis(np.add.reduceat(values, first[:-1], axis=axis), axis, -1)
+    last = np.moveaxis(values, axis, -1)  # a view; `take` would copy what is not in C order
+    at_border = last[..., np.minimum(first, size - 1)] * before
+    sums = np.moveaxis(np.add.reduceat(values, first[:-1], axis=axis, dtype=np.float32), axis, -1)
     means = (sums - at_border[..., :-1] + at_border[..., 1:]) * np.float32(count / size)
-    return np.moveaxis(means, -1, axis)
+    return np.asarray(np.moveaxis(means, -1, axis), np.float32)
 
 
 def box_means(size: int, count: int) -> Array:

@@ -175,7 +175,7 @@ class LabelMap:
             raise GeometryError(f"{self.array.shape} labels do not fit on {self.geometry!r}")
         if not np.issubdtype(self.array.dtype, np.integer):
             raise DataError(f"label values are whole numbers, got {self.array.dtype}")
-        unknown = sorted(set(np.unique(self.array).tolist()) - set(self.schema.values))
+        unknown = sorted(set(np.unique(self.array.ravel(order="K")).tolist()) - set(self.schema.values))
         if unknown:
             raise DataError(
                 f"label values {unknown} are not in the schema, which knows {list(self.schema.values)}"
