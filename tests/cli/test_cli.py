@@ -126,6 +126,18 @@ def test_debug_shows_where_an_error_arose(tmp_path, monkeypatch):
         main()
 
 
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit(130)])
+def test_who_stops_the_program_hears_that_it_can_go_on(monkeypatch, capsys, stop):
+    def stopped(**_):
+        raise stop
+
+    monkeypatch.setattr("delineate.cli.app", stopped)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.startswith("delineate: stopped. What was finished is kept")
+
+
 def test_the_version_is_printed():
     assert cli.invoke(app, ["--version"]).output.startswith("delineate 0.")
 

@@ -104,3 +104,25 @@ def test_a_digest_is_that_of_the_bytes(tmp_path):
 def test_only_hidden_names_of_ours_are_partial(tmp_path):
     assert not disk.is_partial(tmp_path / "lesion.partial.nii.gz")
     assert disk.is_partial(tmp_path / ".01234567.partial-lesion.nii.gz")
+
+
+def test_sweeping_removes_what_was_never_finished_and_nothing_else(tmp_path):
+    half = disk._beside(tmp_path / "deep" / "case")
+    half.mkdir(parents=True)
+    disk._beside(half / "image.b2nd").write_text("half")
+    disk._beside(tmp_path / "plan.json").write_text("half")
+    (tmp_path / "plan.json").write_text("whole")
+    (tmp_path / ".hidden").write_text("not ours")
+    disk.sweep(tmp_path)
+    assert there(tmp_path) == [".hidden", "deep", "plan.json"]
+    assert there(tmp_path / "deep") == []
+
+
+def test_sweeping_beside_a_path_removes_only_what_was_left_of_it(tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    disk._beside(model).mkdir()
+    other = disk._beside(tmp_path / "models")
+    other.mkdir()
+    disk.sweep_beside(model)
+    assert there(tmp_path) == sorted(["model", other.name])

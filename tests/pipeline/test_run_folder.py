@@ -56,6 +56,16 @@ def test_only_one_process_works_on_a_run(tmp_path):
         pass
 
 
+def test_a_run_that_was_killed_at_once_can_be_started_again(tmp_path, balls_folder):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    half = folder / ".0123abcd.partial-run.json"
+    half.write_text("half")
+    run = Run.start(folder, Dataset.open(balls_folder))
+    with run.locked():
+        assert not half.exists()
+
+
 def test_signatures_see_a_touched_file_and_the_files_of_a_dicom_folder(tmp_path, balls_folder):
     mine = tmp_path / "mine"
     shutil.copytree(balls_folder, mine)

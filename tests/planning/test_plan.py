@@ -198,6 +198,14 @@ def test_what_is_set_by_hand_is_remembered(small):
     assert small.configuration().batch == 2
 
 
+def test_what_is_set_by_hand_again_is_as_it_was(small):
+    changed = small.set_by_hand("batch", 4)
+    assert changed.set_by_hand("batch", 4) == changed
+    assert changed.set_by_hand("batch", 3).reasons["configurations.3d_fullres.batch"].endswith("(was 4)")
+    unit = small.set_by_hand("channels.0.normalization", {"rule": "unit"})
+    assert unit.set_by_hand("channels.0.normalization", {"rule": "unit"}) == unit
+
+
 @pytest.mark.parametrize(
     ("path", "full", "value"),
     [

@@ -28,6 +28,9 @@ from delineate.errors import Error
 
 EVERYWHERE = ("-q", "--quiet", "--debug")
 
+INTERRUPTED = 130  # what shells call 128 and the number of SIGINT
+STOPPED = "delineate: stopped. What was finished is kept; the same command goes on from there."
+
 app = typer.Typer(
     help="From a folder of labelled scans to a measured segmentation model, and from a scan to labels.",
     no_args_is_help=True,
@@ -71,8 +74,10 @@ def main() -> None:
             raise
         typer.echo(f"delineate: {error}", err=True)
         raise SystemExit(1) from None
+    except SystemExit as ended:  # typer turns Ctrl-C into this
+        if ended.code == INTERRUPTED:
+            typer.echo(STOPPED, err=True)
+        raise
     except KeyboardInterrupt:
-        typer.echo(
-            "delineate: stopped. What was finished is kept; the same command goes on from there.", err=True
-        )
-        raise SystemExit(130) from None
+        typer.echo(STOPPED, err=True)
+        raise SystemExit(INTERRUPTED) from None

@@ -85,6 +85,19 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sweep(folder: Path) -> None:
+    """Removes, at any depth, what killed processes left unfinished; nobody may be writing there."""
+    for path in list(folder.rglob(f".*{PARTIAL}-*")):
+        _remove(path)
+
+
+def sweep_beside(path: Path) -> None:
+    """Removes what killed processes left of `path` itself; nobody may be writing it."""
+    for left in [other for other in path.parent.iterdir() if is_partial(other)]:
+        if left.name.endswith(f"{PARTIAL}-{path.name[-MOST:]}"):
+            _remove(left)
+
+
 def is_partial(path: Path) -> bool:
     """Whether a name is that of an unfinished file or folder."""
     return path.name.startswith(".") and PARTIAL in path.name

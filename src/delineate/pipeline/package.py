@@ -12,6 +12,7 @@ from torch import Tensor
 from delineate.dataset import Dataset
 from delineate.errors import RunError
 from delineate.evaluation import Report
+from delineate.io.disk import sweep_beside
 from delineate.networks import Facts, Score, card, required, write_model
 from delineate.pipeline.fold import WEIGHTS
 from delineate.pipeline.judge import CHOICE, Choice
@@ -43,6 +44,7 @@ def write_package(run: Run, folder: Path) -> Path:
         facts=facts,
         cleanup=choice.cleanup,
     )
+    sweep_beside(folder)
     return folder
 
 

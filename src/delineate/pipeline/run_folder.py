@@ -27,7 +27,7 @@ from typing import Literal
 
 from delineate.dataset import Dataset, Splits
 from delineate.errors import RunError
-from delineate.io.disk import write_text
+from delineate.io.disk import is_partial, sweep, write_text
 from delineate.planning import Fingerprint, Plan
 from delineate.record import Record
 
@@ -59,7 +59,7 @@ class Run:
             dataset=str(dataset.root.resolve()), layout=dataset.layout, cases=signatures(dataset)
         )
         if not run.record_file.exists():
-            if folder.exists() and any(folder.iterdir()):
+            if folder.exists() and not all(is_partial(path) for path in folder.iterdir()):
                 raise RunError(
                     f"{folder}: is not empty and holds no run (no run.json). Name an empty or new folder."
                 )
@@ -180,6 +180,7 @@ class Run:
                 raise RunError(
                     f"{self.folder}: another process works on this run. Wait for it or end it."
                 ) from None
+            sweep(self.folder)  # a process that was killed here left half a file, maybe
             yield
 
     def _needs(self, file: Path, what: str, command: str) -> None:

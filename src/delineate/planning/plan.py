@@ -303,10 +303,14 @@ class Plan(Record):
         before, node[key] = node[key], value
         if full in ("training.steps", "training.minutes") and value is not None:
             node["minutes" if last == "steps" else "steps"] = None
-        tree["reasons"][full] = f"set by hand (was {json.dumps(before)})"
-        return type(self).from_json(json.dumps(tree), where=f"plan with {full} = {json.dumps(value)}")
+        tree["reasons"][full] = f"{BY_HAND} (was {json.dumps(before)})"
+        changed = type(self).from_json(json.dumps(tree), where=f"plan with {full} = {json.dumps(value)}")
+        if self.reasons.get(full, "").startswith(BY_HAND) and changed.but(reasons=self.reasons) == self:
+            return self  # asked for again: the reason goes on naming what the planner had chosen
+        return changed
 
 
+BY_HAND = "set by hand"
 NOT_SET = ("reasons", "version", "dataset", "fingerprint", "labels")  # facts: no business of a hand
 
 

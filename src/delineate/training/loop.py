@@ -80,6 +80,7 @@ def fit(
     weights = folder / WEIGHTS
     if weights.is_file():
         read_tensors(weights, task.basis)
+        (folder / CHECKPOINT).unlink(missing_ok=True)  # killed just before it was cleared up
         return weights
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -261,9 +262,8 @@ class _Run:
         state = self.state
         if self.world.leads:
             remaining = state.pace.remaining_s(self.training, state.step, state.elapsed_s)
-            self.world.watch(
-                Step(state.step, state.progress, state.elapsed_s, remaining, loss, rate, validation)
-            )
+            done = state.pace.progress(self.training, state.step, state.elapsed_s)
+            self.world.watch(Step(state.step, done, state.elapsed_s, remaining, loss, rate, validation))
 
     def _losses_read(self) -> float:
         """The mean loss of the steps since the last look, which must be a number."""
