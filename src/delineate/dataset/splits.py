@@ -58,18 +58,18 @@ class Splits(Record):
     seed: int | None = None
     folds: tuple[Fold, ...] = Field(min_length=1)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Writes the splits as JSON."""
-        write_text(path, self.to_json())
+        write_text(Path(path), self.to_json())
 
     @classmethod
-    def read(cls, path: Path, dataset: Dataset) -> Splits:
+    def read(cls, path: Path | str, dataset: Dataset) -> Splits:
         """The splits in a file of ours or of nnU-Net (`splits_final.json`), checked against a dataset.
 
         Raises:
             DataError: a case does not exist, or a patient is on two sides of a fold.
         """
-        splits = cls.from_json(json.dumps(_content(path)), where=str(path))
+        splits = cls.from_json(json.dumps(_content(Path(path))), where=str(path))
         refuse_misfit(splits, dataset, where=str(path))
         return splits
 
