@@ -28,6 +28,7 @@ from delineate.pipeline.teacher import Teacher
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import PlanWishes, SplitWishes, TrainingWishes
 from delineate.planning import ConfigurationName, Plan, fingerprint, make_plan
+from delineate.planning.planner import FOLDS
 
 
 def run(
@@ -160,12 +161,13 @@ def _split(run: Run, dataset: Dataset, wishes: SplitWishes, *, again: bool) -> S
     if wishes.file is not None:
         splits = Splits.read(wishes.file, dataset)
     else:
-        splits = make_splits(dataset, mode=wishes.mode, stratify=wishes.stratify)
+        folds = max(2, min(FOLDS, len(dataset.cases)))
+        splits = make_splits(dataset, mode=wishes.mode, folds=folds, stratify=wishes.stratify)
     if run.has("splits.json") and splits != run.splits() and (run.folder / "folds").is_dir():
         raise RunError(
             f"{run.folder}: networks were trained on other splits. Start a new run folder for these ones."
         )
-    leaks = find_leaks(dataset, splits)
+    leaks = find_leaks(dataset, splits) if wishes.file is not None else ()  # ours keep patients together
     errors = [problem for problem in leaks if problem.severity == "error"]
     if errors:
         raise DataError("these splits leak:\n" + "\n".join(problem.message for problem in errors))
