@@ -191,6 +191,36 @@ def test_a_gipl_file_says_how_much_is_missing(tmp_path):
         itk.read(path)
 
 
+@pytest.mark.parametrize("kind", ["u1", "i2", "u4", "i8", "f4", "f8"])
+def test_compressed_metaimages_of_every_number_are_read(tmp_path, kind):
+    array = values((4, 3, 2, 5), kind)
+    image = SimpleITK.GetImageFromArray(array, isVector=True)
+    for name in ("a.mha", "a.mhd"):
+        SimpleITK.WriteImage(image, str(tmp_path / name), useCompression=True)
+        assert np.array_equal(
+            itk.read(tmp_path / name).array, values((4, 3, 2, 5), kind).transpose(3, 2, 1, 0)
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"DimSize = 2 3 4", b"DimSize = 9 3 4"),
+        (b"DimSize = 2 3 4", b"DimSize = 1 3 4"),
+        (b"MET_SHORT", b"MET_FLOAT"),
+        (b"MET_SHORT", b"MET_NOISE"),
+        (b"LOCAL\n", b"LOCAL\nx"),
+    ],
+)
+def test_compressed_metaimages_that_hold_something_else_are_refused(tmp_path, old, new):
+    itk.write(tmp_path / "a.mha", values((2, 3, 4)), GRID)
+    content = (tmp_path / "a.mha").read_bytes()
+    assert old in content
+    (tmp_path / "a.mha").write_bytes(content.replace(old, new))
+    with pytest.raises(DataError, match=r"bytes of voxels expected, \d+ found|cannot be read as"):
+        itk.read(tmp_path / "a.mha")
+
+
 def test_what_simpleitk_cannot_read_is_refused(tmp_path):
     (tmp_path / "a.nrrd").write_text("NRRD0004\ntype: int\n")
     for read in (itk.read, itk.geometry):

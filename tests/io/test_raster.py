@@ -317,6 +317,15 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, name):
             raster.read(path)
 
 
+def test_a_tiff_without_its_last_bytes_says_how_many_are_missing(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 5), np.uint8))
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:-3])
+    expected = rf"is cut short: {len(content)} bytes expected, {len(content) - 3} found"
+    with pytest.raises(DataError, match=expected):
+        raster.read(tmp_path / "a.tif")
+
+
 def test_a_stack_whose_planes_are_elsewhere_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 4, 5), np.uint8), ome=True, metadata={"axes": "ZYX"})
     content = (tmp_path / "a.tif").read_bytes()

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK
-from isal import igzip
+from isal import igzip, isal_zlib
 
 from delineate.errors import DataError
 from delineate.io.foreign import DAMAGED, reading
@@ -26,6 +26,11 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 MILLIMETRES = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3,
                "microns": 1e-3, "cm": 10.0, "m": 1000.0}  # fmt: skip
 
+METAIMAGE_BYTES = {
+    "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4,
+    "MET_LONG": 4, "MET_ULONG": 4, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4, "MET_DOUBLE": 8,
+}  # fmt: skip
+MOST_LETTERS = 10_000  # of one line of a header
 GIPL_HEADER = 256  # bytes
 GIPL_BITS = {1: 1, 7: 8, 8: 8, 15: 16, 16: 16, 31: 32, 32: 32, 64: 32, 65: 64}  # by type code
 
@@ -34,6 +39,7 @@ def read(path: Path) -> Volume:
     """The volume in a file: components, or a fourth axis, become channels; 2D is one voxel thick."""
     with reading(path, "an ITK image"):
         _check_length(path)
+        _check_compressed(path)
         image = SimpleITK.ReadImage(str(path))
         grid, notes = _grid(image, image.GetNumberOfComponentsPerPixel(), path)
         array = _channels_first(image)
@@ -115,6 +121,33 @@ def _channels_first(image: SimpleITK.Image) -> Array:
     array = np.moveaxis(array, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else array[None]
     backwards = (*image.GetSize()[:3], 1)[2::-1]
     return array.reshape(-1, *backwards).transpose(0, 3, 2, 1)
+
+
+def _check_compressed(path: Path) -> None:
+    """MetaImage only: where its compressed voxels are damaged, SimpleITK gives noise, or never returns."""
+    if path.suffix.lower() not in (".mha", ".mhd"):
+        return
+    with path.open("rb") as file:
+        fields = _metaimage_fields(file)
+        if fields.get("CompressedData") != "True":
+            return
+        other = fields["ElementDataFile"]
+        packed = file.read() if other == "LOCAL" else (path.parent / other).read_bytes()
+    numbers = int(np.prod([int(n) for n in fields["DimSize"].split()], dtype=object))
+    needed = numbers * int(fields.get("ElementNumberOfChannels", 1)) * METAIMAGE_BYTES[fields["ElementType"]]
+    unpacking = isal_zlib.decompressobj(wbits=47)  # zlib or gzip, whichever it is
+    got = len(unpacking.decompress(packed, needed + 1))
+    if got != needed or not unpacking.eof:
+        raise DataError(f"{path}: {needed} bytes of voxels expected, {got} found.\n  {DAMAGED}")
+
+
+def _metaimage_fields(file: BinaryIO) -> dict[str, str]:
+    """The header, up to the line that says where the voxels are."""
+    fields: dict[str, str] = {}
+    while "ElementDataFile" not in fields and (line := file.readline(MOST_LETTERS)):
+        name, _, value = line.decode(errors="replace").partition("=")
+        fields[name.strip()] = value.strip()
+    return fields
 
 
 def _check_length(path: Path) -> None:
