@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from delineate.dataset.imprint import Imprint, standardised, turns
-from delineate.dataset.likeness import Twins, correlations, find_twins
+from delineate.dataset.likeness import ALIKE, Twins, correlations, find_twins
 
 CUBE, SQUARE = (16, 16, 16), (32, 32, 1)
 
@@ -36,7 +36,7 @@ def test_noise_scaling_and_gamma_are_found():
     plain = thumbnail(1)
     noisy = standardised(plain + np.random.default_rng(5).normal(0, 0.03 * plain.std(), CUBE))
     curved = standardised((plain - plain.min()) ** 3)
-    found = find_twins(imprints(plain, noisy, thumbnail(2), curved))
+    found = find_twins(imprints(plain, noisy, thumbnail(2), curved, *(thumbnail(n) for n in range(3, 9))))
     assert {(t.a, t.b): t.how for t in found} == {
         (0, 1): "near-identical",
         (0, 3): "intensity",
@@ -46,6 +46,25 @@ def test_noise_scaling_and_gamma_are_found():
 
 def test_an_inverted_picture_is_a_twin():
     assert find_twins(imprints(thumbnail(1), -thumbnail(1))) == (Twins(0, 1, "near-identical"),)
+
+
+def outlined(seed):
+    """Thumbnails in an atlas: all share the outline of a stripped brain, and differ a little inside it."""
+    inside = np.square(np.indices(CUBE) - 7.5).sum(axis=0) < 40
+    return standardised(inside * (1000 + 20 * thumbnail(seed) / thumbnail(seed).std()))
+
+
+def test_an_outline_that_all_share_makes_no_twins_and_hides_none():
+    brains = [outlined(n) for n in range(20)]
+    assert correlations(brains).min() > ALIKE
+    assert find_twins(imprints(*brains)) == ()
+    copy = np.ascontiguousarray(brains[4][::-1]) * 0.5
+    assert find_twins(imprints(*brains, copy)) == (Twins(4, 20, "turned"),)
+
+
+def test_an_inverted_copy_is_found_in_a_crowd():
+    crowd = [thumbnail(n) for n in range(12)]
+    assert find_twins(imprints(*crowd, -crowd[5])) == (Twins(5, 12, "near-identical"),)
 
 
 def test_scans_of_one_digest_are_the_same_and_no_twins():

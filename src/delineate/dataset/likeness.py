@@ -18,11 +18,20 @@ from delineate.dataset.imprint import Imprint, Turn, ranked, turns
 Array = npt.NDArray[Any]
 How = Literal["near-identical", "turned", "intensity"]
 
-ALIKE = 0.999  # correlation of thumbnails; different hippocampi reach 0.85, different blood cells 0.986
-ALIKE_RANKS = 0.995  # ... of their ranks; different heads reach 0.935, blood cells 0.942
-PROMISING = 0.98  # ... at half the resolution, to be looked at in full
+PROMISING = 0.98  # correlation at half the resolution: worth a look in full
 ROWS = 1024  # thumbnails that are compared with all others in one product
 PAIRS = 4096  # pairs that are looked at in full at once
+
+
+# Correlation of thumbnails: different hippocampi reach 0.85, heads 0.98, blood cells 0.986; two sequences
+# of one head reach 0.997.
+ALIKE = 0.999
+# Ranks in thumbnails forget any increasing curve: different hippocampi reach 0.85, heads and cells 0.95.
+ALIKE_RANKS = 0.995
+# Either sees much of an outline, which all scans of an atlas share and which is no copy: what is left of two
+# scans when the mean of all others is taken away must be alike too.
+ALIKE_APART = 0.9
+ENOUGH = 8  # scans that are needed to know what all share; below, ranks are not asked
 
 
 @dataclass(frozen=True)
@@ -57,23 +66,17 @@ def correlations(thumbnails: Sequence[Array]) -> Array:
 def _search(thumbnails: Array, *, flat: bool) -> Iterator[tuple[int, int, How]]:
     """Each pair once, with the simplest explanation."""
     told = set()
-    every = turns(flat=flat)
-    ranks = np.stack([ranked(thumbnail) for thumbnail in thumbnails])
-    for values, alike, explain in ((thumbnails, ALIKE, _by_values), (ranks, ALIKE_RANKS, _by_ranks)):
+    every = sorted(turns(flat=flat), key=lambda turn: not turn.is_identity)
+    asked: list[tuple[Array, float, How]] = [(thumbnails, ALIKE, "near-identical")]
+    if len(thumbnails) >= ENOUGH:
+        asked.append((np.stack([ranked(t) for t in thumbnails]), ALIKE_RANKS, "intensity"))
+    for values, threshold, how in asked:
         fine, coarse = _unit(values), _unit(_halved(values))
-        for turn in sorted(every, key=lambda turn: not turn.is_identity):
-            for pair in _alike(fine, coarse, turn, alike):
+        for turn in every:
+            for pair in _alike(fine, coarse, turn, threshold):
                 if pair not in told:
                     told.add(pair)
-                    yield (*pair, explain(turn))
-
-
-def _by_values(turn: Turn) -> How:
-    return "near-identical" if turn.is_identity else "turned"
-
-
-def _by_ranks(turn: Turn) -> How:
-    return "intensity" if turn.is_identity else "turned"
+                    yield (*pair, how if turn.is_identity else "turned")
 
 
 def _alike(fine: Array, coarse: Array, turn: Turn, threshold: float) -> Iterator[tuple[int, int]]:
@@ -87,8 +90,25 @@ def _alike(fine: Array, coarse: Array, turn: Turn, threshold: float) -> Iterator
         first, second = first[first < second], second[first < second]
         for at in range(0, len(first), PAIRS):
             a, b = first[at : at + PAIRS], second[at : at + PAIRS]
-            alike = np.abs(np.einsum("nijk,nijk->n", fine[a], turn.applied(fine[b]))) > threshold
-            yield from zip(a[alike].tolist(), b[alike].tolist(), strict=True)
+            likeness = _products(fine[a], turn.applied(fine[b]))
+            alike = np.abs(likeness) > threshold
+            a, b, sign = a[alike], b[alike], np.sign(likeness[alike])
+            if count >= ENOUGH and len(a):
+                alike = _apart_from_all(fine, a, b, turn, sign) > ALIKE_APART
+                a, b = a[alike], b[alike]
+            yield from zip(a.tolist(), b.tolist(), strict=True)
+
+
+def _apart_from_all(fine: Array, a: Array, b: Array, turn: Turn, sign: Array) -> Array:
+    """How alike a and b turned (and inverted) are when the mean of all others is taken away from both."""
+    others = (fine.sum(axis=0) - fine[a] - fine[b]) / (len(fine) - 2)
+    copies = sign[:, None, None, None] * turn.applied(fine[b])
+    return _products(_unit(fine[a] - others), _unit(copies - others))
+
+
+def _products(a: Array, b: Array) -> Array:
+    """(n,) sums of products; correlations, where both have mean 0 and norm 1."""
+    return np.asarray(np.einsum("nijk,nijk->n", a, b))
 
 
 def _unit(values: Array) -> Array:
