@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from delineate.space import Label, LabelSchema, Region
 from delineate.training.counts import count, dice_of
-from delineate.training.losses import encode, membership
+from delineate.training.losses import Coding
 
-LABELS = LabelSchema.of("a", "b")
+LABELS = LabelSchema.of("a", "b").but(ignore=9)
 REGIONS = LabelSchema(
     labels=LABELS.labels,
+    ignore=9,
     regions=(Region(name="all", values=(1, 2), paints=1), Region(name="b", values=(2,), paints=2)),
 )
 
@@ -28,7 +29,7 @@ def _batch(seed, unknown):
 def test_labels_are_counted_as_by_hand(seed, unknown):
     labels, rng = _batch(seed, unknown)
     logits = torch.from_numpy(rng.normal(size=(2, 3, 4, 5)))
-    found = count(logits, encode(labels, membership(LABELS)), exclusive=True)
+    found = count(logits, labels, Coding.of(LABELS))
     winner, true = logits.argmax(1).numpy(), labels.numpy()
     known = true >= 0
     for n in (1, 2):
@@ -41,7 +42,7 @@ def test_labels_are_counted_as_by_hand(seed, unknown):
 def test_regions_are_counted_each_by_itself():
     labels, rng = _batch(1, unknown=True)
     logits = torch.from_numpy(rng.normal(size=(2, 2, 4, 5)))
-    found = count(logits, encode(labels, membership(REGIONS)), exclusive=False)
+    found = count(logits, labels, Coding.of(REGIONS))
     chosen, known = logits[:, 0] > 0, labels >= 0
     assert found[:, 0].tolist() == [
         int((chosen & (labels > 0)).sum()),

@@ -125,7 +125,7 @@ def test_a_batch_of_phantoms_is_learnt_by_heart(prepared_phantoms, phantom_plan,
 def test_small_lesions_are_found_with_dice_where_cross_entropy_finds_nothing(
     prepared_phantoms, phantom_plan, tmp_path
 ):
-    """One voxel in a thousand is lesion. Cross-entropy on patches from anywhere calls all of it background."""
+    """One voxel in a thousand is lesion. Cross-entropy on patches from anywhere calls it all background."""
     store = prepared_phantoms(lambda rng: sparse(rng, size=48), cases=8, patch=(24, 24, 24))
     split = Split(tuple(f"c{n}" for n in range(6)), ("c6", "c7"))
     settings = {"patch": (24, 24, 24), "steps": 250, "learning_rate": 0.01, "validate_every": 250}

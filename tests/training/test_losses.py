@@ -13,12 +13,12 @@ from torch.nn import functional
 from delineate.planning.plan import Training
 from delineate.space import Label, LabelSchema, Region
 from delineate.training.losses import (
+    Coding,
     Loss,
     Overlap,
-    encode,
+    by_class,
     level_weights,
     make_loss,
-    membership,
     overlap,
     shrunk,
     soft_dice,
@@ -72,8 +72,7 @@ def test_the_gradient_is_the_formula():
 def test_binary_cross_entropy_of_the_worked_example_comes_out():
     schema = LabelSchema(labels=THREE.labels, regions=(Region(name="r", values=(1,), paints=1),))
     logits = torch.logit(torch.where(G == 1, P.clamp(min=1e-7), P.clamp(min=1e-30)))  # clipped in the log
-    target = encode(G[:, 0], membership(schema))
-    parts = Loss(exclusive=False, region=None)(logits, target)
+    parts = Loss(Coding.of(schema), region=None)(logits, G[:, 0])
     assert parts.total.item() == pytest.approx(
         EXAMPLE["loss"]["binary cross-entropy, clipped at 1e-7"], abs=1e-9
     )
@@ -88,7 +87,10 @@ def test_squared_dice_is_that_of_monai():
     for batch in (False, True):
         for jaccard, score in ((False, soft_dice), (True, soft_jaccard)):
             peer = DiceLoss(squared_pred=True, smooth_nr=0, smooth_dr=0, batch=batch, jaccard=jaccard)(p, g)
-            ours = 1 - score(overlap(p, g, squared=True, over="batch" if batch else "sample"), 0).mean()
+            sums = overlap(p, g, squared=True)
+            if batch:
+                sums = Overlap(sums.both.sum(0), sums.predicted.sum(0), sums.target.sum(0))
+            ours = 1 - score(sums, 0).mean()
             assert ours.item() == pytest.approx(peer.item(), abs=1e-6)
 
 
@@ -107,9 +109,7 @@ def test_dice_and_cross_entropy_are_those_of_monai():
             smooth_nr=1e-5,
             smooth_dr=1e-5,
         )(logits, labels[:, None])
-        ours = Loss(exclusive=True, over="batch" if batch else "sample")(
-            logits, encode(labels, membership(THREE))
-        )
+        ours = Loss(Coding.of(THREE), over="batch" if batch else "sample")(logits, labels)
         assert ours.total.item() + 1 == pytest.approx(peer.item(), abs=1e-6)
 
 
@@ -120,7 +120,7 @@ def test_the_default_is_cross_entropy_minus_dice_without_background():
     both, size = (p * g).sum((2, 3)), (p + g).sum((2, 3))
     dice = ((2 * both + 1e-5) / (size + 1e-5))[:, 1:].mean()
     training = Training(optimizer="sgd", learning_rate=0.1, weight_decay=0, schedule="poly", steps=1)
-    parts = make_loss(training, THREE, batch_dice=False)(logits, encode(labels, membership(THREE)))
+    parts = make_loss(training, THREE, batch_dice=False)(logits, labels)
     assert parts.total.item() == pytest.approx(
         (functional.cross_entropy(logits, labels) - dice).item(), abs=1e-6
     )
@@ -132,14 +132,14 @@ def test_regions_are_learnt_by_binary_cross_entropy_and_all_of_them_by_dice():
     g = torch.stack([labels > 0, labels == 2], 1).float()
     p = logits.sigmoid()
     dice = ((2 * (p * g).sum((2, 3)) + 1e-5) / ((p + g).sum((2, 3)) + 1e-5)).mean()
-    parts = Loss(exclusive=False)(logits, encode(labels, membership(TUMOUR)))
+    parts = Loss(Coding.of(TUMOUR))(logits, labels)
     expected = functional.binary_cross_entropy_with_logits(logits, g) - dice
     assert parts.total.item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 def test_the_table_says_which_outputs_an_index_belongs_to():
-    assert membership(THREE).tolist() == torch.eye(3, dtype=torch.bool).tolist()
-    assert membership(TUMOUR).tolist() == [[False, False], [True, False], [True, True]]
+    assert Coding.of(THREE).table.tolist() == torch.eye(3, dtype=torch.bool).tolist()
+    assert Coding.of(TUMOUR).table.tolist() == [[False, False], [True, False], [True, True]]
 
 
 def test_an_empty_target_found_empty_costs_nothing_and_has_a_gradient():
@@ -152,58 +152,64 @@ def test_an_empty_target_found_empty_costs_nothing_and_has_a_gradient():
 
 
 LOSSES = [
-    Loss(exclusive, over, region, voxel)
-    for exclusive in (True, False)
+    Loss(Coding.of(schema.but(ignore=9)), over, region, voxel)
+    for schema in (THREE, TUMOUR)
     for over in ("sample", "batch")
     for region, voxel in (("dice", "ce"), ("tversky", "focal"), ("jaccard", None), (None, "ce"))
 ]
 
 
-def _case(exclusive):
-    schema = THREE if exclusive else TUMOUR
+PARTLY = Loss(Coding.of(THREE.but(ignore=9)))
+
+
+def _name(loss):
+    return f"{'softmax' if loss.coding.exclusive else 'sigmoid'} {loss.over} {loss.region} {loss.voxel}"
+
+
+def _case(loss):
+    """Logits and labels of two small images."""
     generator = torch.Generator().manual_seed(5)
-    logits = torch.randn((2, len(schema.outputs), 4, 4), generator=generator)
-    return logits, torch.randint(0, 3, (2, 4, 4), generator=generator), membership(schema)
+    logits = torch.randn((2, loss.coding.table.shape[1], 4, 4), generator=generator)
+    return logits, torch.randint(0, 3, (2, 4, 4), generator=generator)
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
+@pytest.mark.parametrize("loss", LOSSES, ids=_name)
 def test_what_nobody_annotated_changes_nothing(loss):
-    logits, labels, table = _case(loss.exclusive)
+    logits, labels = _case(loss)
     labels[:, 2:] = -1
     other = logits.clone()
     other[:, :, 2:] = 7.0
     logits.requires_grad_()
-    result = loss(logits, encode(labels, table)).total
+    result = loss(logits, labels).total
     result.backward()
-    assert result.item() == pytest.approx(loss(other, encode(labels, table)).total.item(), abs=1e-6)
+    assert result.item() == pytest.approx(loss(other, labels).total.item(), abs=1e-6)
     assert not logits.grad[:, :, 2:].any()
     assert logits.grad[:, :, :2].any()
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
+@pytest.mark.parametrize("loss", LOSSES, ids=_name)
 def test_no_annotated_voxel_at_all_costs_zero(loss):
-    logits, labels, table = _case(loss.exclusive)
+    logits, labels = _case(loss)
     logits.requires_grad_()
-    result = loss(logits, encode(torch.full_like(labels, -1), table)).total
+    result = loss(logits, torch.full_like(labels, -1)).total
     result.backward()
     assert result.item() == 0
     assert not logits.grad.any()
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
+@pytest.mark.parametrize("loss", LOSSES, ids=_name)
 def test_the_right_answer_costs_least(loss):
-    _, labels, table = _case(loss.exclusive)
-    target = encode(labels, table)
-    right = 40 * target.values.float() - 20
-    assert loss(right, target).total.item() == pytest.approx(0 if loss.region is None else -1, abs=1e-4)
-    assert loss(-right, target).total > loss(right, target).total
+    _, labels = _case(loss)
+    right = 40 * loss.coding.values(labels).float() - 20
+    assert loss(right, labels).total.item() == pytest.approx(0 if loss.region is None else -1, abs=1e-4)
+    assert loss(-right, labels).total > loss(right, labels).total
 
 
 def test_a_sample_that_nobody_annotated_does_not_dilute_the_others():
-    logits, labels, table = _case(True)
-    alone = Loss(exclusive=True)(logits[:1], encode(labels[:1], table)).total
+    logits, labels = _case(PARTLY)
+    alone = PARTLY(logits[:1], labels[:1]).total
     labels[1] = -1
-    both = Loss(exclusive=True)(logits, encode(labels, table)).total
+    both = PARTLY(logits, labels).total
     assert both.item() == pytest.approx(alone.item(), abs=1e-6)
 
 
@@ -215,8 +221,8 @@ def test_sums_over_many_voxels_are_taken_in_single_precision(kind):
     assert sums.both.dtype == torch.float32
     assert sums.both.item() == pytest.approx(300_000 * p[0, 0, 0].item(), rel=1e-4)
     with torch.autocast("cpu", torch.bfloat16):
-        logits, labels, table = _case(True)
-        parts = Loss(exclusive=True)(logits.to(kind), encode(labels, table))
+        logits, labels = _case(PARTLY)
+        parts = PARTLY(logits.to(kind), labels)
     assert parts.total.dtype == torch.float32
 
 
@@ -231,7 +237,7 @@ def test_the_focal_form_forgets_what_is_known():
     logits = torch.tensor([[[2.0], [0.0]]])
     labels = torch.zeros((1, 1), dtype=torch.long)
     surprise = functional.cross_entropy(logits, labels).item()
-    focal = Loss(exclusive=True, region=None, voxel="focal")(logits, encode(labels, torch.eye(2) > 0))
+    focal = Loss(Coding.of(LabelSchema.of("a")), region=None, voxel="focal")(logits, labels)
     assert focal.total.item() == pytest.approx((1 - np.exp(-surprise)) ** 2 * surprise, rel=1e-5)
 
 
@@ -258,13 +264,10 @@ def test_shrinking_keeps_the_voxel_at_each_centre(rows, columns, strides):
 
 
 def test_deep_supervision_is_the_weighted_sum_over_the_levels():
-    logits, labels, table = _case(True)
+    logits, labels = _case(PARTLY)
     levels = [logits, logits[:, :, ::2, ::2], logits[:, :, ::4, ::4] * torch.inf]
-    loss = Loss(exclusive=True)
-    fine, middle = (
-        loss(level, encode(shrunk(labels, tuple(level.shape[2:])), table)) for level in levels[:2]
-    )
-    result = supervised(loss, levels, labels, table)
+    fine, middle = (PARTLY(level, shrunk(labels, tuple(level.shape[2:]))) for level in levels[:2])
+    result = supervised(PARTLY, levels, labels)
     assert result.total.item() == pytest.approx((2 / 3 * fine.total + 1 / 3 * middle.total).item(), abs=1e-6)
     assert result.total.item() == pytest.approx((result.voxel - result.region).item(), abs=1e-6)
 
@@ -284,5 +287,39 @@ def test_every_loss_that_a_plan_can_name_is_made(name, region, voxel):
     training = Training(
         optimizer="sgd", learning_rate=0.1, weight_decay=0, schedule="poly", steps=1, loss=name
     )
-    assert make_loss(training, THREE, batch_dice=True) == Loss(True, "batch", region, voxel)
-    assert make_loss(training, TUMOUR, batch_dice=False) == Loss(False, "sample", region, voxel)
+    one, other = (make_loss(training, THREE, batch_dice=True), make_loss(training, TUMOUR, batch_dice=False))
+    assert (one.over, one.region, one.voxel) == ("batch", region, voxel)
+    assert (other.over, other.region, other.voxel) == ("sample", region, voxel)
+    assert one.coding.exclusive
+    assert not other.coding.exclusive
+
+
+def test_what_is_said_without_an_ignore_label_is_the_same_as_with_one_that_is_not_used():
+    logits, labels = _case(PARTLY)
+    assert Loss(Coding.of(THREE))(logits, labels).total.item() == PARTLY(logits, labels).total.item()
+
+
+def test_a_hundred_classes_have_the_dice_of_their_masks():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn((2, 101, 6, 7, 8), generator=generator)
+    labels = torch.randint(0, 101, (2, 6, 7, 8), generator=generator)
+    coding = Coding.of(LabelSchema.of(*(f"label {n}" for n in range(100))))
+    sums = overlap(logits.softmax(1)[:, 1:], coding.values(labels)[:, 1:])
+    assert Loss(coding)(logits, labels).region.item() == pytest.approx(
+        soft_dice(sums).mean().item(), abs=1e-6
+    )
+
+
+def test_sums_by_class_do_not_lose_small_values_beside_large_sums():
+    values, index = torch.full((1, 20_000, 250), 0.9), torch.zeros((1, 20_000, 250), dtype=torch.long)
+    assert by_class(values, index, 2)[0].tolist() == pytest.approx([4_500_000, 0], rel=3e-6)
+
+
+@given(st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_sums_by_class_are_those_of_numpy(seed):
+    rng = np.random.default_rng(seed)
+    values, index = rng.normal(size=(2, 3, 4, 5)), rng.integers(0, 4, (2, 3, 4, 5))
+    expected = [[v[i == c].sum() for c in range(4)] for v, i in zip(values, index, strict=True)]
+    found = by_class(torch.from_numpy(values), torch.from_numpy(index), 4)
+    assert np.allclose(found.numpy(), expected)

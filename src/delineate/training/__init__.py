@@ -5,7 +5,7 @@ from delineate.training.curves import curves
 from delineate.training.fold import train
 from delineate.training.history import Row, Validation
 from delineate.training.loop import CHECKPOINT, HISTORY, WEIGHTS, Supply, Task, fit
-from delineate.training.losses import Loss, Parts, Target, make_loss
+from delineate.training.losses import Coding, Loss, Parts, make_loss
 from delineate.training.tensorboard import TensorBoard
 from delineate.training.watch import Step, Watch
 from delineate.training.world import World
@@ -14,12 +14,12 @@ __all__ = [
     "CHECKPOINT",
     "HISTORY",
     "WEIGHTS",
+    "Coding",
     "Loss",
     "Parts",
     "Row",
     "Step",
     "Supply",
-    "Target",
     "Task",
     "TensorBoard",
     "Validation",

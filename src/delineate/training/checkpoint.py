@@ -1,8 +1,8 @@
 """Checkpoint: everything that a training needs to go on as if it had never stopped.
 
 One safetensors file: the tensors (weights, what the optimizer remembers, the average, the best weights so
-far), and in its header two JSON texts in one entry: `state`, the numbers, and `basis`, what the training was told to
-do. Written beside its place and moved there, so that a killed process leaves the last one whole.
+far), and in its header two JSON texts in one entry: `state`, the numbers, and `basis`, what the training
+was told to do. Written beside its place and moved there, so that a killed process leaves the last one whole.
 """
 
 from __future__ import annotations

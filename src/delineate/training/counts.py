@@ -6,25 +6,22 @@ import torch
 from torch import Tensor
 
 from delineate.space import LabelSchema
-from delineate.training.losses import Target
+from delineate.training.losses import Coding, by_class
 
 
-def count(logits: Tensor, target: Target, *, exclusive: bool) -> Tensor:
+def count(logits: Tensor, labels: Tensor, coding: Coding) -> Tensor:
     """(3, structure) whole numbers: voxels hit, extra and missed of logits (batch, output, *edges).
 
     The hardest reading of the logits counts: the highest output, or for regions each above one half.
     """
-    if exclusive:
-        winner = logits.argmax(1, keepdim=True)
-        outputs = torch.arange(1, logits.shape[1], device=logits.device)
-        found = winner == outputs.view(-1, *[1] * (logits.ndim - 2))
-        true = target.values[:, 1:]
-    else:
-        found, true = logits > 0, target.values
-    axes = (0, *range(2, logits.ndim))
-    found = found & target.known
-    hit = (found & true).sum(axes)
-    return torch.stack([hit, found.sum(axes) - hit, true.sum(axes) - hit])
+    known = coding.known(labels)
+    if not coding.exclusive:
+        return _counted_regions(logits > 0, coding.values(labels), known)
+    winner, index, classes = logits.argmax(1), labels.long().clamp(min=0), logits.shape[1]
+    voxels = torch.ones_like(index) if known is None else known.long()
+    hit = by_class(voxels * (winner == index), index, classes)
+    found, true = by_class(voxels, winner, classes), by_class(voxels, index, classes)
+    return torch.stack([hit, found - hit, true - hit]).sum(1)[:, 1:]
 
 
 def dice_of(counts: Tensor, schema: LabelSchema) -> dict[str, float | None]:
@@ -36,3 +33,11 @@ def dice_of(counts: Tensor, schema: LabelSchema) -> dict[str, float | None]:
         name: 2 * both / size if size else None
         for name, both, size in zip(names, hit.tolist(), sizes, strict=True)
     }
+
+
+def _counted_regions(found: Tensor, true: Tensor, known: Tensor | None) -> Tensor:
+    if known is not None:
+        found = found & known.unsqueeze(1)
+    axes = (0, *range(2, found.ndim))
+    hit = (found & true).sum(axes)
+    return torch.stack([hit, found.sum(axes) - hit, true.sum(axes) - hit])

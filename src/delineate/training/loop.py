@@ -37,7 +37,7 @@ from delineate.training.checkpoint import (
 )
 from delineate.training.counts import count, dice_of
 from delineate.training.history import Row, Validation, append, cut
-from delineate.training.losses import Parts, encode, make_loss, membership, supervised
+from delineate.training.losses import Parts, make_loss, supervised
 from delineate.training.optimize import make_optimizer, set_rate
 from delineate.training.pace import Stopwatch
 from delineate.training.patience import Patience
@@ -117,8 +117,7 @@ class _Run:
         self.optimizer = make_optimizer(training, self.network.parameters())
         self.average = averaging(self.network) if training.ema else None
         self.best: Tensors = {}
-        self.table = membership(task.labels).to(world.device)
-        self.loss = make_loss(training, task.labels, batch_dice=task.batch_dice)
+        self.loss = make_loss(training, task.labels, batch_dice=task.batch_dice).on(world.device)
         self.sums = torch.zeros(3, dtype=torch.float64, device=world.device)
         self.unread, self.unread_since_s = 0, 0.0
         self.state = self._first_state()
@@ -210,7 +209,7 @@ class _Run:
         set_rate(self.optimizer, rate)
         outputs = self.module(_placed_images(batch.images, self.world.device))
         labels = batch.labels.to(self.world.device)
-        parts = supervised(self.loss, outputs, labels, self.table, self.world.total)
+        parts = supervised(self.loss, outputs, labels, self.world.total)
         fabric = self.world.fabric
         fabric.backward(parts.total)
         fabric.clip_gradients(
@@ -337,11 +336,8 @@ class _Run:
         device = self.world.device
         with self.world.fabric.autocast():
             logits = self._judged(_placed_images(batch.images, device))
-        target = encode(batch.labels.to(device), self.table)
-        return (
-            self.loss(logits, target, self.world.total),
-            count(logits, target, exclusive=self.task.labels.exclusive),
-        )
+        labels = batch.labels.to(device)
+        return self.loss(logits, labels, self.world.total), count(logits, labels, self.loss.coding)
 
     def _write_row(self, rate: float, validation: Validation | None) -> None:
         state = self.state

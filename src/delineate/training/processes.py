@@ -7,7 +7,6 @@ so that all of them decide alike. The first alone writes and is watched.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import sys
@@ -26,7 +25,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from delineate.errors import Error, RunError
 from delineate.training.pace import Clock
 from delineate.training.precision import Mode
-from delineate.training.world import World
+from delineate.training.world import World, quiet
 
 T = TypeVar("T")
 Work = Callable[[World], T]
@@ -88,21 +87,20 @@ def _join(work: Work[Any], team: Team, rank: int) -> None:
 def _member(team: Team, rank: int) -> Iterator[Fabric]:
     threads = torch.get_num_threads()
     before = {name: os.environ.get(name) for name in ADDRESS}
-    logger = logging.getLogger("lightning_fabric")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
     if team.device == "cpu":
         torch.set_num_threads(max(1, threads // team.size))
     strategy = DDPStrategy(cluster_environment=_Neighbour(rank, team))
-    fabric = Fabric(accelerator=team.device, devices=team.size, strategy=strategy, precision=team.mode)
     try:
-        fabric.launch()
+        with quiet():
+            fabric = Fabric(
+                accelerator=team.device, devices=team.size, strategy=strategy, precision=team.mode
+            )
+            fabric.launch()
         yield fabric
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         torch.set_num_threads(threads)
-        logger.setLevel(level)
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 

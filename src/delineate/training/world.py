@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +53,8 @@ class World:
 
         place = device_of(device)
         devices = 1 if place.index is None else [place.index]
-        fabric = Fabric(accelerator=place.type, devices=devices, precision=mode_of(precision, place))
+        with quiet():
+            fabric = Fabric(accelerator=place.type, devices=devices, precision=mode_of(precision, place))
         return cls(fabric, clock, watch, save_every_s)
 
     @property
@@ -72,6 +76,18 @@ class World:
     def total(self) -> Total:
         """Sums a tensor over all processes; gradients flow through it."""
         return _together if self.fabric.world_size > 1 else alone
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Fabric tells nobody what it does."""
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class _Sum(torch.autograd.Function):
