@@ -1,8 +1,8 @@
 """Incoming: scans that have no labels, as cases to be segmented.
 
-One case: a file, several files that are its channels, or a DICOM folder. Many: a folder of files
-(`CASE_0000.nii.gz, CASE_0001.nii.gz` are channels of one case, as in nnU-Net; other names one case each),
-a folder of case folders, or any dataset that `Dataset.open` knows.
+One case: a file, several files that are its channels, a DICOM folder, or a folder whose files name the
+channels. Many: a folder of files (`CASE_0000.nii.gz, CASE_0001.nii.gz` are channels of one case, as in
+nnU-Net; other names one case each), a folder of case folders, or any dataset that `Dataset.open` knows.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _cases(path: Path, channels: tuple[str, ...]) -> tuple[Case, ...]:
         return (Case(id=stem_of(path), images=(path,)),)
     if not path.is_dir():
         raise DataError(f"{path}: is no scan that can be read. `delineate segment --help` lists what can.")
-    return _known(path, channels) or _loose(path, channels)
+    return _known(path, channels) or _one_folder(path, channels) or _loose(path, channels)
 
 
 def _known(path: Path, channels: tuple[str, ...]) -> tuple[Case, ...]:
@@ -83,11 +83,27 @@ def _known(path: Path, channels: tuple[str, ...]) -> tuple[Case, ...]:
     return (*dataset.cases, *dataset.unlabelled) if len(dataset.channels) == len(channels) else ()
 
 
+def _one_folder(folder: Path, channels: tuple[str, ...]) -> tuple[Case, ...]:
+    """The one case whose channels the files of a folder name, each once; other files may be there."""
+    named: dict[str, list[Path]] = {}
+    for file in _scans_in(folder):
+        named.setdefault(channel_in(file, channels) or "", []).append(file)
+    if len(channels) < 2 or any(len(named.get(channel, ())) != 1 for channel in channels):
+        return ()
+    return (Case(id=folder.name, images=tuple(named[channel][0] for channel in channels)),)
+
+
+def _scans_in(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_file() and is_scan(entry))
+
+
 def _loose(path: Path, channels: tuple[str, ...]) -> tuple[Case, ...]:
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    files = [entry for entry in entries if entry.is_file() and is_scan(entry)]
     folders = [entry for entry in entries if entry.is_dir()]
-    return (*_grouped(files), *(case for folder in folders for case in _in_folder(folder, channels)))
+    return (
+        *_grouped(_scans_in(path)),
+        *(case for folder in folders for case in _in_folder(folder, channels)),
+    )
 
 
 def _grouped(files: Sequence[Path]) -> tuple[Case, ...]:
@@ -101,10 +117,9 @@ def _grouped(files: Sequence[Path]) -> tuple[Case, ...]:
 def _in_folder(folder: Path, channels: tuple[str, ...]) -> tuple[Case, ...]:
     if is_scan(folder):
         return (Case(id=folder.name, images=(folder,)),)
-    files = sorted(entry for entry in folder.iterdir() if entry.is_file() and is_scan(entry))
-    named = {channel_in(file, channels): file for file in files}
-    if len(channels) > 1 and set(channels) <= set(named):
-        return (Case(id=folder.name, images=tuple(named[channel] for channel in channels)),)
+    if one := _one_folder(folder, channels):
+        return one
+    files = _scans_in(folder)
     if len(channels) > 1 and files and not all(CHANNEL.fullmatch(stem_of(file)) for file in files):
         raise DataError(
             f"{folder}: which file is which channel? The model reads {', '.join(channels)}. Put the channel "
