@@ -15,11 +15,11 @@ $(BIN)/.core: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or newer"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt torch==2.13.0
-	$(PIP) install -c constraints.txt -e ".[dicom]"
+	$(PIP) install -c constraints.txt -e ".[dicom,tiff]"
 	touch $@
 
 $(BIN)/.dev: $(BIN)/.core
-	$(PIP) install -c constraints.txt -e ".[dicom,track,dev]"
+	$(PIP) install -c constraints.txt -e ".[dicom,tiff,track,dev]"
 	touch $@
 
 $(DEMO)/heads:
@@ -46,8 +46,12 @@ stories: $(BIN)/.dev  ## the long tests: whole runs, kills, real data where it i
 docs: $(BIN)/.dev  ## the documentation as a site in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
-bench: $(BIN)/.dev  ## side by side with peers; see benchmarks/README.md
-	$(BIN)/python -m benchmarks
+bench: $(BIN)/.dev  ## side by side with nnU-Net on Task04_Hippocampus: make bench DATA=folder
+	@test -f "$(DATA)/dataset.json" || { echo "make bench DATA=Task04_Hippocampus, of the Medical Segmentation Decathlon"; exit 1; }
+	test -x benchmarks/.peer/bin/python || benchmarks/peer.sh
+	$(BIN)/python -m benchmarks startup --peer benchmarks/.peer/bin/python
+	$(BIN)/python -m benchmarks hippocampus "$(DATA)" benchmarks/work --peer benchmarks/.peer/bin/python
+	$(BIN)/python -m benchmarks preparation benchmarks/work --peer benchmarks/.peer/bin/python
 
 clean:  ## everything that make made, except the environment
 	rm -rf $(DEMO) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -302,7 +302,7 @@ def test_a_compression_that_needs_a_package_says_which(tmp_path, monkeypatch):
             raise KeyError(f"{key!r} requires the 'imagecodecs' package")
 
     monkeypatch.setattr(tifffile.TIFF, "DECOMPRESSORS", Bare())
-    with pytest.raises(MissingPackage, match="pip install imagecodecs"):
+    with pytest.raises(MissingPackage, match=r"pip install 'delineate\[tiff\]'"):
         raster.read(tmp_path / "a.tif")
 
 

@@ -222,7 +222,7 @@ def _stored(series: tifffile.TiffPageSeries, path: Path) -> Array:
         if "imagecodecs" not in str(error):
             raise
         raise MissingPackage(
-            f"{path}: is compressed in a way that needs one more package:  pip install imagecodecs"
+            f"{path}: is compressed in a way that needs one more package:  pip install 'delineate[tiff]'"
         ) from None
 
 
