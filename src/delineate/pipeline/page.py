@@ -110,32 +110,29 @@ def _headline(report: Report) -> list[tuple[str, str, str]]:
     return shown
 
 
-def _table(report: Report) -> tuple[list[str], list[list[str]]]:
+Cell = tuple[str, str]  # a value, and its interval below it
+
+
+def _table(report: Report) -> tuple[list[str], list[list[Cell]]]:
     """Heads and rows of the table of means."""
     measures = [m for m in report.rules.measures if m.name in TABLE]
-    heads = ["structure", "cases with it", "missed", "invented"]
+    heads = ["structure", "with it", "missed", "invented"]
     heads += [m.title + ("" if m.unit == "1" else f" ({m.unit})") for m in measures]
     rows = []
     for counts in report.counts:
-        row = [
-            counts.structure,
-            f"{counts.cases - counts.empty_reference} of {counts.cases}",
-            str(counts.missed),
-            str(counts.false_positive_on_empty),
-        ]
-        for measure in measures:
-            summary = report.summary(counts.structure, measure.name)
-            row.append(_cell(summary, digits=1 if measure.unit == "mm" else 3))
-        rows.append(row)
+        there = f"{counts.cases - counts.empty_reference} of {counts.cases}"
+        numbers = (counts.structure, there, str(counts.missed), str(counts.false_positive_on_empty))
+        summaries = [(report.summary(counts.structure, m.name), 1 if m.unit == "mm" else 3) for m in measures]
+        rows.append([*((text, "") for text in numbers), *(_cell(s, digits=d) for s, d in summaries)])
     return heads, rows
 
 
-def _cell(summary: Summary | Overall, *, digits: int) -> str:
+def _cell(summary: Summary | Overall, *, digits: int) -> Cell:
     if summary.mean is None:
-        return "missing"
+        return "missing", ""
     if summary.ci_low is None or summary.ci_high is None:
-        return f"{summary.mean:.{digits}f}"
-    return f"{summary.mean:.{digits}f} [{summary.ci_low:.{digits}f}, {summary.ci_high:.{digits}f}]"
+        return f"{summary.mean:.{digits}f}", ""
+    return f"{summary.mean:.{digits}f}", f"{summary.ci_low:.{digits}f} to {summary.ci_high:.{digits}f}"
 
 
 def _baselines(choice: Choice, report: Report) -> list[tuple[str, str]]:
@@ -148,7 +145,7 @@ def _data(dataset: Dataset, splits: Splits, report: Report) -> list[tuple[str, s
     patients = len({case.group for case in dataset.cases})
     return [
         ("dataset", f"{dataset.name} ({dataset.layout})"),
-        ("labelled cases", f"{len(dataset.cases)} of {patients} patients"),
+        ("labelled", f"{len(dataset.cases)} cases, {patients} patients"),
         ("channels", ", ".join(dataset.channels)),
         ("structures", ", ".join(dataset.schema.structures)),
         ("splits", f"{splits.mode}, {len(splits.folds)} fold(s), seed {splits.seed}"),
