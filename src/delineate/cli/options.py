@@ -25,3 +25,10 @@ def screen(context: typer.Context) -> Screen:
 
     given = context.obj
     return Screen(quiet=given.quiet if isinstance(given, Options) else False)
+
+
+def settle() -> None:
+    """Makes this process keep the memory that it frees: networks ask for the same blocks again and again."""
+    from delineate.training import keep_memory
+
+    keep_memory()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from delineate.cli.options import screen
+from delineate.cli.options import screen, settle
 from delineate.cli.wishes import Preset, SplitBy, by_hand, device, names, numbers
 
 NAME = "run"
@@ -37,6 +37,7 @@ def command(
     """Check, plan, prepare, train, evaluate, report and pack; resumes where it was left."""
     from delineate import pipeline
 
+    settle()
     show = screen(context)
     wishes = pipeline.PlanWishes(
         minutes=minutes,

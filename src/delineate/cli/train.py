@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from delineate.cli.options import screen
+from delineate.cli.options import screen, settle
 from delineate.cli.wishes import device, names, numbers
 
 NAME = "train"
@@ -24,6 +24,7 @@ def command(
     """Train as planned; resumes by itself, and a finished fold is left alone."""
     from delineate import pipeline
 
+    settle()
     show = screen(context)
     how = pipeline.TrainingWishes(device=device(device_), devices=devices, tensorboard=tensorboard)
     pipeline.train(folder, how, show, folds=numbers(fold), use=names(use))
