@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import safetensors
 import safetensors.torch
 import torch
 
@@ -17,8 +18,10 @@ from delineate.networks import build_network
 from delineate.planning.plan import NetworkSpec
 from delineate.preparation.patches import Batch
 from delineate.space import Label, LabelSchema, Region
+from delineate.training.checkpoint import State
 from delineate.training.history import read
 from delineate.training.loop import CHECKPOINT, HISTORY, WEIGHTS, Task, fit
+from delineate.training.watch import unwatched
 from delineate.training.world import World
 
 
@@ -49,6 +52,11 @@ def weights(folder):
 
 def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def header(path):
+    with safetensors.safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["delineate"])
 
 
 def losses(folder):
@@ -307,3 +315,23 @@ def test_weights_can_be_read_by_everybody(trained, tmp_path):
 def test_bf16_learns_too(trained):
     rows = read(trained(precision="bf16", steps=60) / HISTORY)
     assert rows[-1].loss < rows[0].loss
+
+
+def test_a_loss_scale_is_remembered(tiny, trained, tmp_path):
+    """What fp16 on a GPU does, with the scaler on the CPU."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.precision.amp import MixedPrecision
+
+    def world(watch=unwatched):
+        scaler = torch.amp.GradScaler("cpu", init_scale=256.0, growth_interval=4)
+        fabric = Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+        return World(fabric, watch=watch, save_every_s=0.0)
+
+    whole = trained(world=world())
+    with pytest.raises(Stop):
+        trained(tmp_path / "half", world=world(_stopping_at(11)))
+    state = State.from_json(header(tmp_path / "half" / CHECKPOINT)["state"], where="")
+    assert state.scaler["scale"] == 1024.0  # doubled twice
+    assert state.scaler["growth_interval"] == 4
+    trained(tmp_path / "half", world=world())
+    assert same(weights(tmp_path / "half"), weights(whole))

@@ -58,7 +58,7 @@ class State(Record):
     validated: int | None = None
     validation_batches: int | None = None
     patience: Patience | None = None
-    scaler: dict[str, float] = Field(default_factory=dict)
+    scaler: dict[str, int | float] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

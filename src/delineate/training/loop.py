@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -44,6 +45,9 @@ from delineate.training.patience import Patience
 from delineate.training.schedule import rate_at
 from delineate.training.watch import Step
 from delineate.training.world import World
+
+if TYPE_CHECKING:
+    from lightning_fabric.plugins.precision import Precision
 
 CHECKPOINT, WEIGHTS, HISTORY = "checkpoint.safetensors", "weights.safetensors", "history.jsonl"
 ROW_EVERY = 10  # steps per row of the history; on a GPU also between two looks at the loss
@@ -114,7 +118,8 @@ class _Run:
         self.task, self.training, self.folder, self.world = task, training, folder, world
         self.validation = validation
         self.network = _placed(network, world.device)
-        self.optimizer = make_optimizer(training, self.network.parameters())
+        scaled = bool(self._scaler.state_dict())
+        self.optimizer = make_optimizer(training, self.network.parameters(), scaled=scaled)
         self.average = averaging(self.network) if training.ema else None
         self.best: Tensors = {}
         self.loss = make_loss(training, task.labels, batch_dice=task.batch_dice).on(world.device)
@@ -174,6 +179,11 @@ class _Run:
         """What is validated and given away: the average of the weights where there is one."""
         return self.average if self.average is not None else self.network
 
+    @property
+    def _scaler(self) -> Precision:
+        """What keeps the loss scale of fp16, and nothing otherwise."""
+        return self.world.fabric.strategy.precision
+
     def _first_state(self) -> State:
         limit = self.training.patience
         return State(patience=None if limit is None else Patience(limit=limit))
@@ -189,7 +199,7 @@ class _Run:
             if self.average is not None:
                 self.average.load_state_dict(found.average)
             self.best = found.best
-            fabric.strategy.precision.load_state_dict(found.state.scaler)
+            self._scaler.load_state_dict(found.state.scaler)
         fabric.barrier()  # all have read before the first writes
         if self.world.leads:
             cut(self.folder / HISTORY, self.state.step)
@@ -360,7 +370,7 @@ class _Run:
 
     def _save(self) -> None:
         self.saved_s = self.state.elapsed_s
-        self.state = self.state.but(scaler=self.world.fabric.strategy.precision.state_dict())
+        self.state = self.state.but(scaler=self._scaler.state_dict())
         if not self.world.leads:
             return
         moment = Checkpoint(

@@ -10,14 +10,15 @@ from torch import nn
 from delineate.planning.plan import Training
 
 
-def make_optimizer(training: Training, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def make_optimizer(
+    training: Training, parameters: Iterable[nn.Parameter], *, scaled: bool = False
+) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum or AdamW, as planned; weight decay on every parameter.
 
-    On a CPU the fused kernels run: the same arithmetic, one pass over memory. On a GPU they do not, as
-    they leave no room to clip gradients under a loss scaler.
+    The fused kernels run: the same arithmetic in one pass over memory. Under a loss scaler (`scaled`,
+    fp16) they do not, as they leave no room to clip gradients between unscaling and stepping.
     """
-    weights = list(parameters)
-    fused = all(weight.device.type == "cpu" for weight in weights)
+    weights, fused = list(parameters), not scaled
     match training.optimizer:
         case "sgd":
             return torch.optim.SGD(
