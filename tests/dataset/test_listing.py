@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from delineate.dataset.listing import by_name, paired, read_json, scan_name, scans_in, within
+from delineate.dataset.listing import by_name, is_there, paired, read_json, scan_name, scans_in, within
 from delineate.errors import DataError
 
 
@@ -18,6 +18,13 @@ def test_paths_stay_inside_the_folder_of_the_file_that_names_them(tmp_path):
 def test_a_relative_path_that_climbs_out_is_refused(tmp_path, text):
     with pytest.raises(DataError, match=r"leads out of .*write the absolute path"):
         within(tmp_path, text, tmp_path / "dataset.csv")
+
+
+def test_a_name_that_no_file_system_takes_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"is no name of a file: File name too long"):
+        within(tmp_path, "a" * 300, tmp_path / "dataset.csv")
+    assert not is_there(tmp_path / ("a" * 300))
+    assert not is_there(tmp_path)
 
 
 @pytest.mark.parametrize("text", [None, 3, ""])

@@ -37,6 +37,7 @@ def test_quoted_cells_may_hold_the_delimiter(tmp_path):
         (b"case,patient\na,b,c\n", "line 2 has 3 cells, but there are 2 columns"),
         (b"case,patient\n,b\n", "line 2 has no case id"),
         (b"case\n\xff\xfe\n", "is not UTF-8"),
+        (b"case\n" + b"a" * 140_000, "is no table: field larger"),
     ],
 )
 def test_a_table_that_cannot_be_understood_is_refused(tmp_path, text, says):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from delineate.dataset.case import Case
-from delineate.dataset.problem import Problem, error
+from delineate.dataset.problem import Problem, error, warning
 from delineate.dataset.values import LabelTable
 from delineate.errors import DataError
 from delineate.io import is_scan, suffix_of
@@ -47,11 +47,11 @@ class Listing:
         """The same files with the patients, sites and further columns that `facts` gives by case id."""
         known = {case.id for case in (*self.cases, *self.unlabelled)}
         strange = [
-            error(
+            warning(
                 "unknown-case",
                 name,
                 f"{name}: {where.name} describes a case that does not exist.",
-                f"Correct the id in {where}, or remove the line.",
+                f"If the id is misspelt, correct it in {where}: the right case goes without its patient.",
             )
             for name in facts
             if name not in known
@@ -140,6 +140,14 @@ def duplicate(name: str, what: str) -> Problem:
     )
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file exists, under any name at all."""
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file system takes
+        return False
+
+
 def within(root: Path, text: object, where: Path) -> Path:
     """The path that a file `where` writes as `text`: absolute, or relative to `root` and inside it.
 
@@ -149,6 +157,10 @@ def within(root: Path, text: object, where: Path) -> Path:
     if not isinstance(text, str) or not text:
         raise DataError(f"{where}: expected the name of a file, got {text!r}.")
     written = Path(text)
+    try:
+        written.exists()
+    except OSError as problem:  # names longer than any file system takes
+        raise DataError(f"{where}: {text[:60]!r}... is no name of a file: {problem.strerror}.") from None
     if written.is_absolute():
         return written
     relative = Path(os.path.normpath(written))

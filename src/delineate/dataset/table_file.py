@@ -44,7 +44,10 @@ def read_table(path: Path) -> TableFile:
         raise DataError(f"{path}: is not UTF-8 text. Save the table as CSV UTF-8.") from None
     header = text.partition("\n")[0]
     delimiter = max("\t;,", key=header.count)
-    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as problem:
+        raise DataError(f"{path}: is no table: {problem}. Save it as CSV again.") from None
     columns = tuple(cell.strip() for cell in lines[0]) if lines else ()
     if "case" not in columns or len(set(columns)) != len(columns):
         raise DataError(

@@ -33,6 +33,7 @@ Array = npt.NDArray[Any]
 NONZERO = "nonzero"
 ORDER = "regions_class_order"
 NAMES = "label_names"
+WIDEST = 1 << 32  # label values lie within 32 bits
 WIDEST_TABLE = 1 << 17  # values; up to here a lookup table is faster than sorting
 
 
@@ -166,7 +167,7 @@ class Entries:
         """The entries of a JSON object."""
         rest = dict(content)
         order, names = rest.pop(ORDER, None), rest.pop(NAMES, {})
-        if not isinstance(names, dict) or not all(str(value).isdigit() for value in names):
+        if not isinstance(names, dict) or not all(str(value).isdecimal() for value in names):
             raise DataError(f'{where}: {NAMES!r} is {{"1": "necrosis", ...}}, got {names!r}.')
         nonzero = [name for name, value in rest.items() if value == NONZERO]
         if len(nonzero) > 1:
@@ -277,7 +278,7 @@ def _values(value: Any, where: str) -> tuple[int, ...]:
 
 
 def _value(value: Any, where: str) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < WIDEST:
         return value
     if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
         return int(value[1:], 16)

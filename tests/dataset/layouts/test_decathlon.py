@@ -67,6 +67,11 @@ def test_a_listed_entry_that_names_no_image_is_refused(small, tmp_path):
         Dataset.open(tmp_path)
 
 
+def test_test_images_are_a_list(small, tmp_path):
+    with pytest.raises(DataError, match=r"test is a list of images, got 'a\.nii\.gz'"):
+        Dataset.open(small.decathlon(tmp_path, test="a.nii.gz"))
+
+
 def test_the_real_hippocampus_opens_without_reading_voxels(shared_data):
     dataset = Dataset.open(shared_data / "hippocampus")
     assert (len(dataset.cases), dataset.channels, dataset.problems) == (220, ("MRI",), ())

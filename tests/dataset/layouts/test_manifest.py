@@ -106,6 +106,8 @@ def test_a_json_manifest_of_single_images_needs_no_channels(small, tmp_path):
         ({"cases": [{"case": "a", "T1": "a.nii"}]}, "no case names an image under 'image'"),
         ({"cases": [{"case": "a", "T1": "a.nii"}], "channels": ["T1", "T2"]}, "under 'T2'"),
         ({"cases": []}, "no case names an image"),
+        ({"cases": [{"case": "a", "image": ["a.nii"]}]}, "is text or a number"),
+        ({"cases": [{"case": "a", "T1": "a.nii"}], "channels": "T1"}, "channels is a list of names"),
         ({"cases": [{"case": "a", "image": "gone.nii"}]}, "images that exist; none of those named does"),
     ],
 )

@@ -109,6 +109,12 @@ def test_a_list_that_climbs_out_of_the_folder_is_refused(small, tmp_path):
         Dataset.open(tmp_path / "b")
 
 
+def test_a_list_of_files_goes_by_case(small, tmp_path):
+    small.put_json(tmp_path / "dataset.json", {"channel_names": {"0": "T1"}, "dataset": ["a.nii"]})
+    with pytest.raises(DataError, match="dataset lists the files of each case by its id"):
+        Dataset.open(tmp_path)
+
+
 def test_an_entry_without_images_is_refused(small, tmp_path):
     content = {"channel_names": {"0": "T1"}, "labels": {"a": 1}, "dataset": {"x": {"label": "l.nii"}}}
     small.put_json(tmp_path / "dataset.json", content)

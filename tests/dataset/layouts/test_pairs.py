@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from delineate.dataset import Dataset
+from delineate.dataset import Dataset, check
 from delineate.errors import DataError
 from delineate.space import Geometry
 
@@ -146,3 +146,21 @@ def test_real_nuclei_open_as_foreground(shared_data, small, tmp_path):
     dataset = Dataset.open(tmp_path / "dsb.json")
     assert len(dataset.cases) == 250
     assert np.unique(dataset.labels(dataset.cases[0]).array).tolist() == [0, 1]
+
+
+def test_a_first_file_that_is_broken_does_not_hide_the_others(small, tmp_path):
+    for name in ("a", "b"):
+        small.put(tmp_path / "images" / f"{name}.nii.gz", small.voxels(1))
+        small.put_labels(tmp_path / "labels" / f"{name}.nii.gz", small.blocks((1,)))
+    for folder in ("images", "labels"):
+        (tmp_path / folder / "a.nii.gz").write_bytes(b"not a scan")
+    dataset = Dataset.open(tmp_path)
+    assert (dataset.channels, dataset.schema.values) == (("image",), (0, 1))
+    assert {problem.case for problem in check(dataset).errors} == {"a"}
+    (tmp_path / "images" / "b.nii.gz").write_bytes(b"not a scan either")
+    with pytest.raises(DataError, match=r"images/a\.nii\.gz"):
+        Dataset.open(tmp_path)
+    (tmp_path / "labels" / "b.nii.gz").write_bytes(b"not labels either")
+    small.put(tmp_path / "images" / "b.nii.gz", small.voxels(1))
+    with pytest.raises(DataError, match=r"labels/a\.nii\.gz"):
+        Dataset.open(tmp_path)

@@ -14,6 +14,7 @@ from delineate.dataset.layouts.nnunet import channel_names, json_labels, missing
 from delineate.dataset.listing import (
     Listing,
     duplicate,
+    is_there,
     paired,
     read_json,
     refuse_empty,
@@ -38,9 +39,10 @@ def fits(root: Path) -> bool:
     if not file.is_file():
         return False
     training = read_json(file).get("training")
-    if not isinstance(training, list) or not training or not isinstance(training[0], dict):
+    if not isinstance(training, list):
         return False
-    return any((root / str(entry.get("image", ""))).is_file() for entry in training[:LOOKED_AT])
+    images = [entry.get("image") for entry in training[:LOOKED_AT] if isinstance(entry, dict)]
+    return any(isinstance(image, str) and is_there(root / image) for image in images)
 
 
 def listed(root: Path, table: LabelTable | None = None) -> Listing:
@@ -48,7 +50,7 @@ def listed(root: Path, table: LabelTable | None = None) -> Listing:
     where = root / "dataset.json"
     content = read_json(where)
     images, labels, problems = _training(root, content, where)
-    tests = [within(root, _image(entry, where), where) for entry in content.get("test", [])]
+    tests = [within(root, _image(entry, where), where) for entry in _list(content, "test", where)]
     known = {path for files in images.values() for path in files} | set(tests)
     loose_images = {scan_name(p): p for p in scans_in(root / "imagesTr") if p not in known}
     loose_labels = {scan_name(p): p for p in scans_in(root / "labelsTr") if p not in set(labels.values())}
@@ -82,7 +84,7 @@ def _training(root: Path, content: Mapping[str, Any], where: Path) -> Found:
     images: dict[str, tuple[Path | None, ...]] = {}
     labels: dict[str, Path] = {}
     problems: list[Problem] = []
-    for entry in content["training"]:
+    for entry in _list(content, "training", where):
         image = within(root, _image(entry, where), where)
         name = scan_name(image)
         if name in images:
@@ -95,6 +97,13 @@ def _training(root: Path, content: Mapping[str, Any], where: Path) -> Found:
         if label is not None and label.is_file():
             labels[name] = label
     return images, labels, problems
+
+
+def _list(content: Mapping[str, Any], key: str, where: Path) -> list[Any]:
+    entries = content.get(key, [])
+    if not isinstance(entries, list):
+        raise DataError(f"{where}: {key} is a list of images, got {entries!r}.")
+    return entries
 
 
 def _image(entry: Any, where: Path) -> str:

@@ -82,7 +82,7 @@ def _listing(
         name=name,
         root=root,
         layout=NAME,
-        channels=columns if columns != (IMAGE,) else channels_of(next(iter(cases.values()))),
+        channels=columns if columns != (IMAGE,) else channels_of(cases.values()),
         table=table or discovered([case.labels for case in labelled if case.labels], sheet.path.parent),
         cases=tuple(sorted(labelled, key=lambda case: case.id)),
         unlabelled=tuple(sorted((c for c in cases.values() if not c.labels), key=lambda case: case.id)),
@@ -128,12 +128,18 @@ def _json_sheet(file: Path, content: Mapping[str, Any]) -> tuple[TableFile, tupl
     entries = content["cases"]
     if not isinstance(entries, list) or not all(isinstance(e, dict) and "case" in e for e in entries):
         raise DataError(f'{file}: cases is a list of {{"case": "a", "image": "a.nii.gz", "label": ...}}.')
+    nested = [cell for entry in entries for cell in entry.values() if isinstance(cell, (dict, list))]
+    if nested:
+        raise DataError(f"{file}: what a case says is text or a number, got {nested[0]!r}.")
     rows = tuple(
         Row(n, {key: str(cell).strip() for key, cell in entry.items() if cell is not None})
         for n, entry in enumerate(entries, 1)
     )
     columns = tuple(dict.fromkeys(key for row in rows for key in row.cells))
-    channels = tuple(str(name) for name in content.get("channels", [IMAGE]))
+    named = content.get("channels", [IMAGE])
+    if not isinstance(named, list) or not named or not all(isinstance(name, str) for name in named):
+        raise DataError(f'{file}: channels is a list of names, ["T1", "FLAIR"]; got {named!r}.')
+    channels = tuple(named)
     unknown = [name for name in channels if name not in columns]
     if unknown:
         raise DataError(

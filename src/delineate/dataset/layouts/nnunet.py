@@ -47,12 +47,12 @@ def listed(root: Path, table: LabelTable | None = None) -> Listing:
     where = root / "dataset.json"
     content = read_json(where)
     channels = channel_names(content, where)
+    ending = _ending(root, content)
     if "dataset" in content:
-        pairs, ending = _pairs_as_listed(root, content["dataset"], where), content.get("file_ending")
+        pairs = _pairs_as_listed(root, content["dataset"], where)
     else:
-        ending = _ending(root, content)
         pairs = _pairs_as_found(root, ending, channels)
-    refuse_empty((*pairs.cases, *pairs.unlabelled), root, f"imagesTr/CASE_0000{ending or ''}")
+    refuse_empty((*pairs.cases, *pairs.unlabelled), root, f"imagesTr/CASE_0000{ending}")
     tests, test_problems = _images_in(root / "imagesTs", ending, channels)
     return Listing(
         name=str(content.get("name", root.name)),
@@ -72,7 +72,7 @@ def channel_names(content: Mapping[str, Any], where: Path) -> tuple[str, ...]:
     """Names of the channels in their order, from `channel_names` (or `modality`, the older word)."""
     names = content.get("channel_names", content.get("modality"))
     if isinstance(names, dict) and names:
-        keys = sorted(names, key=lambda key: int(key) if str(key).isdigit() else -1)
+        keys = sorted(names, key=lambda key: int(key) if str(key).isdecimal() else -1)
         if [str(key) for key in keys] == [str(n) for n in range(len(keys))]:
             return tuple(str(names[key]) for key in keys)
     raise DataError(
@@ -85,7 +85,7 @@ def json_labels(content: Mapping[str, Any], where: Path) -> LabelTable:
     labels = content.get("labels")
     if not isinstance(labels, dict):
         raise DataError(f'{where}: labels is missing; expected {{"background": 0, "liver": 1}}.')
-    if labels and all(str(key).isdigit() for key in labels):
+    if labels and all(str(key).isdecimal() for key in labels):
         labels = _reversed(labels, where)
     extra = {key: content[key] for key in (ORDER, NAMES) if key in content}
     return label_table({**labels, **extra}, where=str(where))
@@ -116,10 +116,10 @@ def promised(content: Mapping[str, Any], found: int, where: Path) -> tuple[Probl
 
 
 def _ending(root: Path, content: Mapping[str, Any]) -> str:
-    """`file_ending`, or the suffix of the first training image."""
+    """`file_ending`, or the suffix of the first image."""
     if "file_ending" in content:
         return str(content["file_ending"])
-    images = scans_in(root / "imagesTr")
+    images = scans_in(root / "imagesTr") or scans_in(root / "imagesTs")
     return suffix_of(images[0]) if images else ".nii.gz"
 
 
@@ -134,17 +134,15 @@ def _pairs_as_found(root: Path, ending: str, channels: tuple[str, ...]) -> Pairs
     return replace(pairs, problems=(*pairs.problems, *problems))
 
 
-def _images_in(
-    folder: Path, ending: str | None, channels: tuple[str, ...]
-) -> tuple[Images, tuple[Problem, ...]]:
+def _images_in(folder: Path, ending: str, channels: tuple[str, ...]) -> tuple[Images, tuple[Problem, ...]]:
     """The images of a folder by case, None for a channel that is missing, and what is wrong with them."""
     found: dict[str, dict[int, Path]] = {}
     problems = []
     for path in scans_in(folder):
-        name = path.name.removesuffix(ending or suffix_of(path))
+        name = path.name.removesuffix(ending)
         match = NUMBERED.fullmatch(name)
         if name == path.name or match is None:
-            problems.append(_misnamed(path, ending or suffix_of(path)))
+            problems.append(_misnamed(path, ending))
         else:
             found.setdefault(match["case"], {})[int(match["channel"])] = path
     together = all(set(files) == {0} for files in found.values())  # RGB pictures and 4D files
@@ -175,13 +173,15 @@ def _misnamed(path: Path, ending: str) -> Problem:
     )
 
 
-def _pairs_as_listed(root: Path, entries: Mapping[str, Mapping[str, Any]], where: Path) -> Pairs:
+def _pairs_as_listed(root: Path, entries: Any, where: Path) -> Pairs:
     """Cases that `dataset.json` lists file by file under `dataset`."""
+    if not isinstance(entries, dict):
+        raise DataError(f"{where}: dataset lists the files of each case by its id, got {entries!r}.")
     images: Images = {}
     labels: dict[str, Path] = {}
     problems = []
     for name, entry in sorted(entries.items()):
-        if not isinstance(entry.get("images"), list) or not entry["images"]:
+        if not isinstance(entry, dict) or not isinstance(entry.get("images"), list) or not entry["images"]:
             raise DataError(
                 f'{where}: an entry of dataset is {{"images": [...], "label": ...}}, got {name}: {entry!r}.'
             )

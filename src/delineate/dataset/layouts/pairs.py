@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from delineate.dataset.case import Case
 from delineate.dataset.listing import Listing, Pairs, by_name, paired, refuse_empty, scan_name, scans_in
 from delineate.dataset.values import LabelTable, read_label_table, suggested
-from delineate.errors import DataError
+from delineate.errors import DataError, Error
 from delineate.io import read_label_values, read_volume
 from delineate.space import LabelSchema
 
@@ -31,6 +32,9 @@ MARK = re.compile(r"[_-](mask|masks|seg|segmentation|label|labels|gt|annotation)
 LOOKED_AT = 8  # label files that are read where no table says what values mean
 SHOWN = 20  # values in a message
 NUMBERED_OBJECTS = 10  # from so many values on, files that each count to another number are instance maps
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def listed_in(folders: Folders, root: Path, table: LabelTable | None) -> Listing
         name=root.name,
         root=root,
         layout=NAME,
-        channels=channels_of(pairs.cases[0]),
+        channels=channels_of(pairs.cases),
         table=table or discovered([case.labels for case in pairs.cases if case.labels], root),
         cases=pairs.cases,
         unlabelled=pairs.unlabelled,
@@ -76,10 +80,14 @@ def listed_in(folders: Folders, root: Path, table: LabelTable | None) -> Listing
     )
 
 
-def channels_of(case: Case) -> tuple[str, ...]:
-    """The channels of a case's first image, which is read for it."""
-    first = next(path for path in case.images if path is not None)
-    return read_volume(first).channels
+def channels_of(cases: Iterable[Case]) -> tuple[str, ...]:
+    """The channels of the first image that can be read; those that cannot are for `check` to name.
+
+    Raises:
+        DataError: none can be; the reason is that of the first.
+    """
+    paths = [path for case in cases for path in case.images if path is not None]
+    return next(_readable(read_volume, paths)).channels
 
 
 def discovered(files: Iterable[Path], root: Path) -> LabelTable:
@@ -92,8 +100,7 @@ def discovered(files: Iterable[Path], root: Path) -> LabelTable:
     looked_at = list(files)[:LOOKED_AT]
     packed = False
     found: list[set[int]] = []
-    for file in looked_at:
-        labels = read_label_values(file)
+    for labels in _readable(read_label_values, looked_at):
         packed |= labels.packed
         found.append(set(np.unique(labels.array).tolist()))
     values = sorted({0}.union(*found))
@@ -101,6 +108,18 @@ def discovered(files: Iterable[Path], root: Path) -> LabelTable:
     if objects or packed or values != list(range(len(values))) or len(values) == 1:
         raise DataError(_unexplained(root, values, packed=packed, objects=objects, files=len(looked_at)))
     return LabelTable(LabelSchema.of(*(f"label_{value}" for value in values[1:])))
+
+
+def _readable(read: Callable[[Path], T], files: Sequence[Path]) -> Iterator[T]:
+    """What the files hold that can be read, for `check` names the others; DataError where none can."""
+    reasons: list[Error] = []
+    for file in files:
+        try:
+            yield read(file)
+        except Error as reason:
+            reasons.append(reason)
+    if reasons and len(reasons) == len(files):
+        raise reasons[0]
 
 
 def _are_objects(found: list[set[int]]) -> bool:
