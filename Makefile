@@ -44,6 +44,7 @@ stories: $(BIN)/.dev  ## the long tests: whole runs, kills, real data where it i
 	$(BIN)/python -m pytest -q --timeout 900 -m slow
 
 docs: $(BIN)/.dev  ## the documentation as a site in site/
+	$(BIN)/python docs/reference/command_line.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
 bench: $(BIN)/.dev  ## side by side with nnU-Net on Task04_Hippocampus: make bench DATA=folder
