@@ -128,7 +128,7 @@ def test_debug_shows_where_an_error_arose(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit(130)])
 def test_who_stops_the_program_hears_that_it_can_go_on(monkeypatch, capsys, stop):
-    def stopped(**_):
+    def stopped(*_, **__):
         raise stop
 
     monkeypatch.setattr("delineate.cli.app", stopped)
