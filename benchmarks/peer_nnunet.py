@@ -39,7 +39,7 @@ class ShortTrainer(nnUNetTrainer):
     """The stock recipe with fewer epochs."""
 
     def __init__(self, plans, configuration, fold, dataset_json, device):
-        super().__init__(plans, configuration, fold, dataset_json, device)
+        super().__init__({**plans, "continue_training": False}, configuration, fold, dataset_json, device)
         self.num_epochs = EPOCHS
         self.num_iterations_per_epoch = ITERATIONS
         self.num_val_iterations_per_epoch = max(1, ITERATIONS // 5)
