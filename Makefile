@@ -32,8 +32,8 @@ demo: $(BIN)/.core  ## environment, cohort, training, evaluation, report (DATA=f
 	@echo "The model:   $(DEMO)/run/model   (delineate segment $(DEMO)/run/model SCAN... -o OUT)"
 
 check: $(BIN)/.dev  ## lint, format, types
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs README.md
 	$(BIN)/mypy
 
 # One thread per worker: two test processes with two threads each would fight over two cores.

@@ -1,8 +1,8 @@
 """Every block of the README and the docs is run, every link leads somewhere, the reference is complete.
 
 What a page shows is what is run, in the order of the page and in a folder of its own. The exceptions are
-listed here: `SMALLER` makes trainings a few steps long; `make` targets only have to exist; `WORLDS` says which
-folders are there before a page begins (the cohorts are tiny, and so are their networks).
+listed here: `SMALLER` makes trainings a few steps long; `make` targets only have to exist; `WORLDS` says what
+is there before a page begins (the cohorts are tiny, and so are their networks).
 
     ```python                      run; the blocks of a page share their names
     ```sh                          `delineate` commands are run; `# exit 1` says that they find something
