@@ -12,7 +12,7 @@ ROOT = PROJECT / "src" / "delineate"
 # Lower may never import higher. Names on one line never import each other.
 LAYERS = [
     ["errors"],
-    ["record", "progress"],
+    ["record", "progress", "lazy"],
     ["space"],
     ["io"],
     ["dataset"],

@@ -63,7 +63,7 @@ def test_a_folder_offers_what_it_lists_in_order(folder):
 def test_importing_the_package_loads_no_library():
     loaded = modules_after("import delineate")
     assert not set(loaded) & {*HEAVY, "numpy", "pydantic"}
-    assert [name for name in loaded if name.startswith("delineate")] == ["delineate"]
+    assert [name for name in loaded if name.startswith("delineate")] == ["delineate", "delineate.lazy"]
 
 
 def test_help_loads_no_heavy_library():

@@ -6,8 +6,9 @@ used: `import delineate` reads no array, no scan and no network library.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from delineate.lazy import lazy
 
 if TYPE_CHECKING:
     from delineate.dataset import (
@@ -106,12 +107,7 @@ HOMES = {  # folder -> what of it is public here
 }
 
 
-def __getattr__(name: str) -> Any:
-    """A public name, from the folder that holds it."""
-    for folder, names in HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{folder}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(__name__, HOMES)
 
 
 def __dir__() -> list[str]:

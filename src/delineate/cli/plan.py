@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import typer
 
 from delineate.cli.options import screen
-from delineate.cli.wishes import Preset, SplitBy, by_hand, device, names, numbers
+from delineate.cli.wishes import (
+    DatasetFolder,
+    Device,
+    Divided,
+    Folds,
+    Layout,
+    Memory,
+    Minutes,
+    OwnSplits,
+    Preset,
+    RunFolder,
+    Settings,
+    Size,
+    SplitBy,
+    Steps,
+    Stratify,
+    Use,
+    by_hand,
+    device,
+    names,
+    numbers,
+)
 
 NAME = "plan"
 
 
 def command(
     context: typer.Context,
-    dataset: Path = typer.Argument(help="Folder of labelled scans, or a manifest (.csv, .json)."),
-    folder: Path = typer.Argument(metavar="RUN", help="Where the work is kept; made if need be."),
-    memory: float | None = typer.Option(None, min=1, help="GB for training, of the GPU or machine; else 8."),
-    minutes: float | None = typer.Option(None, min=0.1, help="Minutes of training, all folds together."),
-    steps: int | None = typer.Option(None, min=1, help="Steps of each training, instead of minutes."),
-    device_: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
-    preset: Preset = typer.Option(Preset.default, help="Residual encoders of size M, L, XL, or plain."),
-    folds: str | None = typer.Option(None, help="Which folds to train: 0 or 0,1,2,3,4."),
-    use: str | None = typer.Option(None, help="Which configurations to train: 2d,3d_fullres."),
-    splits: Path | None = typer.Option(None, help="Own folds (JSON)."),
-    split_by: SplitBy = typer.Option(SplitBy.kfold, help="How cases are divided."),
-    stratify: str | None = typer.Option(
-        None, help="Column or 'site', 'labels', 'volume' to balance folds by."
-    ),
-    settings: list[str] = typer.Option(
-        [], "--set", help="FIELD=VALUE in the plan, remembered as set by hand."
-    ),
-    layout: str | None = typer.Option(None, help="Read the folder as this layout instead of recognising it."),
+    dataset: DatasetFolder,
+    folder: RunFolder,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    memory: Memory = None,
+    device_: Device = "auto",
+    preset: Size = Preset.default,
+    folds: Folds = None,
+    use: Use = None,
+    splits: OwnSplits = None,
+    split_by: Divided = SplitBy.kfold,
+    stratify: Stratify = None,
+    settings: Settings = [],  # noqa: B006 - typer copies it
+    layout: Layout = None,
     again: bool = typer.Option(False, "--again", help="Decide anew, even where there is a plan."),
     as_json: bool = typer.Option(False, "--json", help="The plan as JSON."),
 ) -> None:

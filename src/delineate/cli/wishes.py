@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -30,6 +31,28 @@ class SplitBy(enum.Enum):
     kfold = "kfold"
     holdout = "holdout"
     leave_one_site_out = "leave_one_site_out"
+
+
+DatasetFolder = Annotated[Path, typer.Argument(help="Folder of labelled scans, or a manifest (.csv, .json).")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Where the work is kept; made if need be.")]
+Minutes = Annotated[float | None, typer.Option(min=0.1, help="Minutes of training, all folds together.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Steps of each training, instead of minutes.")]
+Memory = Annotated[
+    float | None, typer.Option(min=1, help="GB for training, of the GPU or the machine; else 8.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Size = Annotated[Preset, typer.Option(help="Residual encoders of size M, L, XL, or plain.")]
+Folds = Annotated[str | None, typer.Option(help="Which folds to train: 0 or 0,1,2,3,4.")]
+Use = Annotated[str | None, typer.Option(help="Which configurations to train: 2d,3d_fullres.")]
+OwnSplits = Annotated[Path | None, typer.Option(help="Own folds (JSON).")]
+Divided = Annotated[SplitBy, typer.Option(help="How cases are divided.")]
+Stratify = Annotated[
+    str | None, typer.Option(help="Column, or 'site', 'labels', 'volume', to balance folds by.")
+]
+Settings = Annotated[
+    list[str], typer.Option("--set", help="FIELD=VALUE in the plan, remembered as set by hand.")
+]
+Layout = Annotated[str | None, typer.Option(help="Read the folder as this layout instead of recognising it.")]
 
 
 def by_hand(settings: Sequence[str]) -> dict[str, Any]:

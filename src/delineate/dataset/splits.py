@@ -249,6 +249,8 @@ def _volume_quarters(dataset: Dataset) -> dict[str, str]:
 
 # Dealing
 
+Lacking = dict[str, npt.NDArray[np.float64]]  # trait -> how many cases of it each part still lacks
+
 
 def _dealt(
     groups: Mapping[str, Sequence[str]],
@@ -264,7 +266,7 @@ def _dealt(
     names = sorted(groups)
     names = [names[n] for n in rng.permutation(len(names))]
     counts = {name: _counted(groups[name], traits) for name in names}
-    lacking = {
+    lacking: Lacking = {
         trait: np.array(shares) * sum(count.get(trait, 0) for count in counts.values())
         for trait in {trait for count in counts.values() for trait in count}
     }
@@ -272,20 +274,21 @@ def _dealt(
     for trait in _rarest_first(counts):
         holders = [name for name in names if counts[name].get(trait)]
         for name in sorted(holders, key=lambda name: -counts[name][trait]):
-            part = max(
-                range(len(shares)),
-                key=lambda p: (round(float(lacking[trait][p]), 9), float(lacking[ALL][p]), -p),
-            )
+            part = _neediest(lacking, trait, np.array(shares))
             parts[part] += groups[name]
             for other, count in counts[name].items():
                 lacking[other][part] -= count
             names.remove(name)
-    return _none_empty(parts, groups)
+    return parts
 
 
-def _neediest(lacking: npt.NDArray[np.float64], cases: npt.NDArray[np.float64]) -> int:
-    """The part that lacks most of a trait; of several, the one that lacks most cases; then the first."""
-    return min(range(len(cases)), key=lambda part: (-round(float(lacking[part]), 9), -float(cases[part])))
+def _neediest(lacking: Lacking, trait: str, shares: npt.NDArray[np.float64]) -> int:
+    """The part that lacks most of its share of a trait; of several, of cases; then the first.
+
+    An empty part lacks more than any other, so that none stays empty.
+    """
+    of_trait, of_cases = (np.round(lacking[key] / shares, 9) for key in (trait, ALL))
+    return min(range(len(shares)), key=lambda part: (-of_trait[part], -of_cases[part]))
 
 
 ALL = ""  # the trait that every case has
@@ -306,16 +309,3 @@ def _rarest_first(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
         for trait, number in count.items():
             totals[trait] = totals.get(trait, 0) + number
     return sorted(totals, key=lambda trait: (trait == ALL, totals[trait], trait))
-
-
-def _none_empty(parts: list[list[str]], groups: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """The parts, each with a case: an empty one takes the smallest group of the part with most groups."""
-    owner = {ids[0]: list(ids) for ids in groups.values()}
-    for part in parts:
-        if not part:
-            richest = max(parts, key=lambda other: sum(name in owner for name in other))
-            taken = min((owner[name] for name in richest if name in owner), key=len)
-            for name in taken:
-                richest.remove(name)
-            part += taken
-    return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from delineate.io.read import (
     SUFFIXES,
@@ -14,6 +14,7 @@ from delineate.io.read import (
     suffix_of,
 )
 from delineate.io.write import write_labels, write_volume
+from delineate.lazy import lazy
 
 if TYPE_CHECKING:
     from delineate.io.dicom import Series, find_series, read_series, split_series
@@ -35,10 +36,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """The DICOM names, loaded when they are asked for: pydicom takes a quarter of a second."""
-    if name in ("Series", "find_series", "read_series", "split_series"):
-        from delineate.io import dicom
-
-        return getattr(dicom, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The DICOM names are loaded when they are asked for: pydicom takes a quarter of a second.
+__getattr__ = lazy(__name__, {"dicom": ("Series", "find_series", "read_series", "split_series")})

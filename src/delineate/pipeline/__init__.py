@@ -5,8 +5,9 @@ Names are imported when they are first used: making phantoms or checking a datas
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from delineate.lazy import lazy
 
 if TYPE_CHECKING:
     from delineate.pipeline.cohort import phantoms
@@ -38,24 +39,18 @@ __all__ = [
     "train",
 ]
 
-HOMES = {
-    "Run": "run_folder",
-    "Unwatched": "watch",
-    "Watch": "watch",
-    "check_folder": "data",
-    "convert": "data",
-    "phantoms": "cohort",
-    "segment": "scans",
-    **dict.fromkeys(("PlanWishes", "SegmentWishes", "SplitWishes", "TrainingWishes"), "wishes"),
-    **dict.fromkeys(("evaluate", "pack", "plan", "prepare", "report", "run", "train"), "stages"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, from the module that holds it."""
-    if name not in HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "cohort": ("phantoms",),
+        "data": ("check_folder", "convert"),
+        "run_folder": ("Run",),
+        "scans": ("segment",),
+        "stages": ("evaluate", "pack", "plan", "prepare", "report", "run", "train"),
+        "watch": ("Unwatched", "Watch"),
+        "wishes": ("PlanWishes", "SegmentWishes", "SplitWishes", "TrainingWishes"),
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -131,7 +131,6 @@ def pack(folder: Path, model: Path | None = None) -> Path:
 
 
 def _decided(run: Run, splits: Splits, wishes: PlanWishes) -> Plan:
-    only = (0,) if len(splits.folds) == 1 else None  # a hold-out has one fold to train
     return make_plan(
         run.fingerprint(),
         memory_gb=wishes.memory_gb,
@@ -139,7 +138,8 @@ def _decided(run: Run, splits: Splits, wishes: PlanWishes) -> Plan:
         preset=wishes.preset,
         minutes=wishes.minutes,
         steps=wishes.steps,
-        folds=wishes.folds or only,
+        folds=wishes.folds,
+        fold_count=len(splits.folds),
         use=wishes.use,
     )
 

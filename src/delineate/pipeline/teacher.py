@@ -31,12 +31,18 @@ class Teacher:
     def teach(
         self, *, folds: Sequence[int] | None = None, use: Sequence[ConfigurationName] | None = None
     ) -> None:
-        """Trains what is not finished; by default all that the plan wants."""
-        for name in use or self.plan.use:
-            for fold in self.plan.train_folds if folds is None else folds:
-                self._teach_fold(name, fold)
-            if any(each.previous == name for each in self.plan.configurations.values()):
+        """Trains what is not finished; by default all that the plan wants, and what that builds on."""
+        from delineate.networks import required
+
+        needed = [name for want in required(self.plan) for name in self.plan.configurations if name == want]
+        names = use or needed
+        built_on = {self.plan.configuration(name).previous for name in names}
+        for name in names:
+            if self.plan.configuration(name).previous is not None:
                 hand_down(self.run, self.plan, name, self.splits, self.how.device, self.watch)
+            wanted = range(len(self.splits.folds)) if name in built_on else self.plan.train_folds
+            for fold in wanted if folds is None else folds:
+                self._teach_fold(name, fold)
 
     def _teach_fold(self, name: ConfigurationName, fold: int) -> Path:
         from delineate.preparation import Store, store_name

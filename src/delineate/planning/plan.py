@@ -245,7 +245,7 @@ class Plan(Record):
     use: Annotated[
         tuple[ConfigurationName, ...], Field(min_length=1)
     ]  # which of them `run` trains, in this order
-    folds: Annotated[int, Field(ge=2)] = 5
+    folds: Count = 5
     train_folds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
     augmentation: dict[ConfigurationName, Augmentation]
     training: Training

@@ -23,6 +23,7 @@ from delineate.planning.reasons import AXES, configuration_reasons
 from delineate.planning.spacing import ANISOTROPIC, IJK, Frame
 from delineate.space.orientation import world_axes
 
+CASCADE = "3d_cascade_fullres"
 FOLDS = 5  # Isensee 2021: five-fold cross-validation
 LOWRES_ALONE_BELOW = 0.05  # a CPU patch that sees less of the scan than this learns the coarser one instead
 OBLONG = 1.5  # a 2D patch longer than this many times its width would lose too much when turned
@@ -42,6 +43,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     minutes: float | None = None,
     steps: int | None = None,
     folds: Sequence[int] | None = None,
+    fold_count: int | None = None,
     use: Sequence[str] | None = None,
     gflops: float = CPU_GFLOPS,
 ) -> Plan:
@@ -50,19 +52,23 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     memory_gb   of the GPU or the machine; None is what the preset was made for: 8, 24 (L) or 40 (XL)
     minutes     of training, all folds and configurations together; steps are of each training
     folds, use  which folds and configurations to train; None leaves it to the budget
+    fold_count  how many folds there are, where the cases are divided already; None is five
     gflops      what the CPU sustains in training: with the minutes, it limits the network there
 
     Raises:
         PlanError: wishes that contradict each other, or data that no network can learn.
     """
     _check(device, preset, memory_gb)
-    budget = Budget.of(device, minutes, steps, len(folds or (0,)) * len(use or ("one",)), gflops)
+    count = _fold_count(found, fold_count, folds or ())
+    cascaded = folds is None and CASCADE in (use or ())
+    trainings = len(folds or (range(count) if cascaded else (0,))) * len(use or ("one",))
+    budget = Budget.of(device, minutes, steps, trainings, gflops)
     frame = Frame.of(found)
     memory = PRESETS[preset].memory_gb if memory_gb is None else memory_gb
     chosen = configurations(found, frame, budget.allowance(PRESETS[preset], memory))
     used, why_used = _used(chosen, frame, budget, use)
     budget = replace(budget, step=max(chosen[name].draft.operations_of_a_step for name in used))
-    count, train_folds, why_folds = _folds(found, budget, folds)
+    train_folds, why_trained = _train_folds(count, budget, folds, cascaded=cascaded)
     mirror_axes, why_mirrored = _mirror_axes(found, frame)
     channels = [normalized(found, n) for n in range(len(found.channels))]
     augmentation = {name: _augmentation(each, frame) for name, each in chosen.items()}
@@ -70,7 +76,8 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     for name, each in chosen.items():
         reasons |= configuration_reasons(name, each, frame)
         reasons |= {f"augmentation.{name}{field}": why for field, why in augmentation[name][1].items()}
-    reasons |= {"use": why_used} | why_folds | budget.reasons() | {"training.mirror_axes": why_mirrored}
+    reasons |= {"use": why_used, "train_folds": why_trained, "training.mirror_axes": why_mirrored}
+    reasons |= {"folds": _why_folds(found, count, given=fold_count is not None)} | budget.reasons()
     return Plan(
         dataset=found.dataset,
         fingerprint=found.digest(),
@@ -130,19 +137,35 @@ def _wanted(chosen: Configurations, wanted: Sequence[str]) -> Names:
     return names
 
 
-def _folds(
-    found: Fingerprint, budget: Budget, wanted: Sequence[int] | None
-) -> tuple[int, tuple[int, ...], dict[str, str]]:
-    """How many folds there are, which are trained, and why."""
-    count = max(2, min(FOLDS, len(found.cases)), *(fold + 1 for fold in wanted or ()))
-    why = f"{len(found.cases)} cases: " + (
-        "each is measured once, by a network that never saw it" if count == FOLDS else "no more are possible"
-    )
+def _fold_count(found: Fingerprint, given: int | None, wanted: Sequence[int]) -> int:
+    if given is None:
+        return max(2, min(FOLDS, len(found.cases)), *(fold + 1 for fold in wanted))
+    missing = [str(fold) for fold in wanted if not 0 <= fold < given]
+    if missing:
+        raise PlanError(
+            f"there is no fold {', '.join(missing)}: the cases are divided into {given}, from 0 on."
+        )
+    return given
+
+
+def _why_folds(found: Fingerprint, count: int, *, given: bool) -> str:
+    if given and count != FOLDS:
+        return "as the cases are divided"
+    each = "each is measured once, by a network that never saw it"
+    return f"{len(found.cases)} cases: {each if count == FOLDS else 'no more are possible'}"
+
+
+def _train_folds(
+    count: int, budget: Budget, wanted: Sequence[int] | None, *, cascaded: bool
+) -> tuple[tuple[int, ...], str]:
+    """Which folds are trained, and why."""
     if wanted is not None:
-        return count, tuple(wanted), {"folds": why, "train_folds": "asked for"}
+        return tuple(wanted), "asked for"
+    if cascaded:
+        return tuple(range(count)), "all: a cascade learns from labels by networks that never saw the case"
     if not budget.is_thorough:
-        return count, (0,), {"folds": why, "train_folds": "all the time goes into one network"}
-    return count, tuple(range(count)), {"folds": why, "train_folds": "all: they vote on new scans"}
+        return (0,), "all the time goes into one network"
+    return tuple(range(count)), "all: they vote on new scans"
 
 
 def _mirror_axes(found: Fingerprint, frame: Frame) -> tuple[tuple[Axis, ...], str]:

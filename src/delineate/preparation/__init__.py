@@ -5,8 +5,9 @@ Names are imported when they are first used: preparing cases and new scans needs
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from delineate.lazy import lazy
 
 if TYPE_CHECKING:
     from delineate.preparation.batches import Batches
@@ -30,26 +31,17 @@ __all__ = [
     "store_name",
 ]
 
-HOMES = {
-    "Batch": "patches",
-    "Batches": "batches",
-    "Draw": "recipe",
-    "PreparedScan": "prepared",
-    "Recipe": "recipe",
-    "Sampler": "patches",
-    "Store": "store",
-    "StoredCase": "store",
-    "prepare": "cases",
-    "prepare_scan": "prepared",
-    "store_name": "cases",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, from the module that holds it."""
-    if name not in HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "batches": ("Batches",),
+        "cases": ("prepare", "store_name"),
+        "patches": ("Batch", "Sampler"),
+        "prepared": ("PreparedScan", "prepare_scan"),
+        "recipe": ("Draw", "Recipe"),
+        "store": ("Store", "StoredCase"),
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -17,7 +17,7 @@ from delineate.dataset.case import Case
 from delineate.dataset.listing import Listing, duplicate
 from delineate.dataset.problem import Problem
 from delineate.dataset.values import LabelTable, ValueTable, read_label_table
-from delineate.errors import DataError
+from delineate.errors import DataError, Error
 from delineate.io import read_label_values, suffix_of
 from delineate.space import Label, LabelSchema, Region
 
@@ -123,9 +123,10 @@ def _case(name: str, folder: CaseFolder, channels: tuple[str, ...]) -> Case:
 def _brats_labels(cases: Iterable[Case]) -> LabelTable:
     """The labels of BraTS; whether 3 or 4 is the enhancing tumour, the first files that hold one say."""
     for case in cases:
-        if case.labels is None:
+        try:
+            found = set(np.unique(read_label_values(case.labels or Path()).array).tolist())
+        except Error:  # `check` will name it
             continue
-        found = set(np.unique(read_label_values(case.labels).array).tolist())
         if {3, 4} <= found:
             raise DataError(
                 f"{case.labels}: holds both 3 and 4. Until 2022 BraTS wrote the enhancing tumour as 4, then "
