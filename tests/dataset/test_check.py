@@ -152,6 +152,12 @@ def test_names_that_a_file_system_may_confuse_are_refused(small, tmp_path):
     assert found(tmp_path) == {"duplicate-id": {"a"}} or found(tmp_path) == {"duplicate-id": {"A"}}
 
 
+def test_what_was_decided_while_opening_is_noted(small, tmp_path):
+    small.brats(tmp_path, names=("BraTS-GLI-00005-000", "BraTS-GLI-00005-001"))
+    problem = message(tmp_path, "opening")
+    assert (problem.severity, problem.message) == ("note", "patients were taken from the case names.")
+
+
 def test_leaks_are_part_of_the_check(small, tmp_path):
     small.nnunet(tmp_path, channels=("T1",))
     shutil.copyfile(tmp_path / "imagesTr" / "a_0000.nii.gz", tmp_path / "imagesTr" / "b_0000.nii.gz")

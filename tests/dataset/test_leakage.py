@@ -129,6 +129,8 @@ def test_one_examination_or_patient_in_dicom_headers_is_found(small, tmp_path):
     headers = [("a", "1.1"), ("b", "1.2"), ("b", "1.3"), ("c", "1.4"), ("d", "1.4"), ("", "")]
     found = leaks(dicom_dataset(small, tmp_path, headers))
     assert set(found) == {"leak-patient", "leak-study"}
+    (tmp_path / "images" / "case0" / "0.dcm").write_bytes(b"\0" * 128 + b"DICM\2\0\x10\0ZZ\x16\0torn")
+    assert set(leaks(tmp_path)) == set(found)
     assert found["leak-patient"].startswith("case1, case2: their DICOM headers name the same patient")
     assert found["leak-study"].startswith("case3, case4: their DICOM headers name the same examination")
 
@@ -300,7 +302,7 @@ def test_files_that_cannot_be_read_are_passed_over(clean):
 
 
 def test_blank_images_are_not_called_copies(small, pictures):
-    for name in ("blank_a", "blank_b"):
+    for name in ("blank_a", "blank_b", "x_0", "x_1", "y_0", "y_1"):
         put_picture(small, pictures, name, np.full((40, 36, 1), 9.0))
     assert leaks(pictures) == {}
 

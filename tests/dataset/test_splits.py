@@ -93,6 +93,24 @@ def test_holding_out_takes_sixty_twenty_and_twenty_percent():
     assert make_splits(plain(100), mode="holdout", seed=1) != splits
 
 
+def test_rare_strata_do_not_all_train():
+    words = {f"case_{n:03d}": f"stratum {n}" for n in range(40)}
+    (fold,) = make_splits(plain(40), mode="holdout", stratify=words).folds
+    assert [len(side) for side in sides(fold)] == [24, 8, 8]
+
+
+def test_three_patients_are_enough_to_hold_out():
+    (fold,) = make_splits(plain(3), mode="holdout").folds
+    assert [len(side) for side in sides(fold)] == [1, 1, 1]
+
+
+def test_holding_out_keeps_the_share_of_each_site():
+    cases = [Case(f"c{n:02d}", (None,), site="rare" if n % 10 == 0 else "usual") for n in range(100)]
+    (fold,) = make_splits(dataset_of(*cases), mode="holdout", stratify="site").folds
+    site = {case.id: case.site for case in cases}
+    assert [Counter(site[name] for name in side)["rare"] for side in sides(fold)] == [6, 2, 2]
+
+
 def test_patients_of_many_cases_still_give_even_folds():
     sizes = [7, 5, 5, 4, 3, 3, 2, 2, 1, 1, 1, 1]
     cases = [Case(f"c{p}_{n}", (None,), group=f"p{p}") for p, size in enumerate(sizes) for n in range(size)]

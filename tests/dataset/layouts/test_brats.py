@@ -64,6 +64,12 @@ def test_labels_without_enhancing_tumour_leave_the_value_open(small, tmp_path):
     assert Dataset.open(tmp_path).values is None
 
 
+def test_labels_that_cannot_be_read_do_not_keep_the_dataset_from_opening(small, tmp_path):
+    small.brats(tmp_path)
+    (tmp_path / "BraTS20_001" / "BraTS20_001_seg.nii.gz").write_bytes(b"x")
+    assert dict(Dataset.open(tmp_path).values) == {0: 0, 1: 1, 2: 2, 4: 3}
+
+
 def test_a_folder_of_many_cases_is_no_case(small, tmp_path):
     for name in ("a", "b"):
         small.put(tmp_path / "images" / f"{name}_t1.nii.gz", small.voxels(1))
