@@ -16,7 +16,7 @@ HEAD = """# Command line
 One program, verbs in the order of the work. Paths are arguments, never variables. Results go to stdout,
 progress and notes to stderr; `--json`, where a verb has it, gives the result to machines. Exit codes: 0 done,
 1 one of our errors (a message without a traceback; `--debug` shows where it arose), 2 wrong usage. Options of
-every verb stand before the verb: `delineate -q run heads work`.
+every verb (`-q`, `--debug`) may stand before it or after it.
 
 This page is what `--help` prints.
 """

@@ -18,6 +18,8 @@ from delineate.pipeline.fold import WEIGHTS
 from delineate.pipeline.judge import CHOICE, Choice
 from delineate.pipeline.run_folder import Run
 from delineate.planning import Plan
+from delineate.training import HISTORY
+from delineate.training.history import read
 
 SHOWN = {"dice": ("Dice", ""), "hd95": ("HD95", "mm")}
 
@@ -34,7 +36,7 @@ def write_package(run: Run, folder: Path) -> Path:
     plan = run.plan().but(use=choice.use)
     weights = {name: dict(_trained(run, name, plan)) for name in required(plan)}
     report = Report.load(run.evaluation / "report.json")
-    facts = _facts(run, run.dataset(), report, choice)
+    facts = _facts(run, plan, run.dataset(), report, choice)
     folds = {name: tuple(sorted(found)) for name, found in weights.items()}
     write_model(
         folder,
@@ -56,7 +58,13 @@ def _trained(run: Run, name: str, plan: Plan) -> Iterator[tuple[int, Mapping[str
             yield fold, safetensors.torch.load_file(file)
 
 
-def _facts(run: Run, dataset: Dataset, report: Report, choice: Choice) -> Facts:
+def _minutes(run: Run, name: str, plan: Plan) -> float:
+    """How long the folds of a configuration were trained, all together."""
+    rows = [read(run.fold(name, fold) / HISTORY) for fold in range(plan.folds)]
+    return sum(row[-1].elapsed_s / 60 for row in rows if row)
+
+
+def _facts(run: Run, plan: Plan, dataset: Dataset, report: Report, choice: Choice) -> Facts:
     groups = {case.group for case in dataset.cases}
     sites = {case.site for case in dataset.cases if case.site}
     return Facts(
@@ -64,7 +72,7 @@ def _facts(run: Run, dataset: Dataset, report: Report, choice: Choice) -> Facts:
         cases=len(dataset.cases),
         patients=len(groups),
         sites=len(sites) or None,
-        minutes=run.plan().training.minutes,
+        minutes=round(sum(_minutes(run, name, plan) for name in required(plan)), 1),
         digests={
             "fingerprint": run.fingerprint().digest(),
             "splits": run.splits().digest(),

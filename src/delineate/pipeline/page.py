@@ -27,7 +27,7 @@ from delineate.evaluation import (
     png,
     slice_figure,
 )
-from delineate.io.disk import write_text
+from delineate.io.disk import write_bytes, write_text
 from delineate.pipeline.judge import CHOICE, Choice, Judge
 from delineate.pipeline.plots import box_plot
 from delineate.pipeline.run_folder import Run
@@ -154,17 +154,19 @@ def _data(dataset: Dataset, splits: Splits, report: Report) -> list[tuple[str, s
 
 
 def _curves(run: Run, choice: Choice, plan: Plan) -> Iterator[tuple[str, str]]:
-    """Title and picture (data URI) of the curves of every trained fold."""
+    """Title and picture (data URI) of the curves of every trained fold, kept beside its weights too."""
     from delineate.networks import required
     from delineate.training import HISTORY, curves
-    from delineate.training.history import read
+    from delineate.training.history import read, to_csv
 
     for name in required(plan.but(use=choice.use)):
         for fold in range(plan.folds):
-            history = run.fold(name, fold) / HISTORY
-            if history.is_file():
-                picture = curves(read(history), f"{name}, fold {fold}")
-                (run.fold(name, fold) / "curves.png").write_bytes(picture)
+            folder = run.fold(name, fold)
+            rows = read(folder / HISTORY)
+            if rows:
+                picture = curves(rows, f"{name}, fold {fold}")
+                write_bytes(folder / "curves.png", picture)
+                write_text(folder / "curves.csv", to_csv(rows))
                 yield f"{name}, fold {fold}", _uri(picture)
 
 
