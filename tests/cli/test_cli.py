@@ -120,6 +120,18 @@ def test_wrong_usage_exits_with_2(data, tmp_path, options, message):
     assert message in " ".join(done.output.split())
 
 
+def test_a_place_that_cannot_be_written_to_is_named(data, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("in the way")
+    place = str(tmp_path / "file" / "run")
+    monkeypatch.setattr(sys, "argv", ["delineate", "-q", "plan", str(data), place, "--steps", "3"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err
+    assert place in said
+    assert "Traceback" not in said
+
+
 def test_debug_shows_where_an_error_arose(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["delineate", "--debug", "check", str(tmp_path / "nothing")])
     with pytest.raises(Exception, match="nothing"):

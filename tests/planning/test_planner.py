@@ -90,6 +90,22 @@ def test_there_are_no_more_folds_than_cases(cases, folds, fingerprint_of):
     assert plan.train_folds == tuple(range(folds))
 
 
+def test_folds_are_as_the_cases_are_divided(fingerprint_of):
+    plan = make_plan(fingerprint_of(*SMALL), fold_count=3)
+    assert (plan.folds, plan.train_folds) == (3, (0, 1, 2))
+    assert plan.reasons["folds"] == "as the cases are divided"
+    assert make_plan(fingerprint_of(*SMALL), fold_count=1).train_folds == (0,)
+    with pytest.raises(PlanError, match="there is no fold 3, 7: the cases are divided into 3"):
+        make_plan(fingerprint_of(*SMALL), fold_count=3, folds=[3, 2, 7])
+
+
+def test_a_cascade_needs_every_fold_and_shares_the_minutes_between_them(fingerprint_of):
+    plan = make_plan(fingerprint_of(*LARGE), minutes=30, use=["3d_lowres", "3d_cascade_fullres"])
+    assert plan.train_folds == (0, 1, 2, 3, 4)
+    assert plan.training.minutes == 30 / 10
+    assert "never saw the case" in plan.reasons["train_folds"]
+
+
 def test_a_budget_trains_one_fold(fingerprint_of):
     assert make_plan(fingerprint_of(*SMALL), device="cpu").train_folds == (0,)
 

@@ -19,7 +19,12 @@ from delineate.pipeline import PlanWishes, Unwatched, run
 from delineate.space.phantoms import balls
 
 BALLS = {"background": 0, "large ball": 1, "small ball": 2}
-QUICK = {"training.precision": "fp32", "training.validate_every": 2, "training.validation_batches": 2}
+QUICK = {
+    "training.precision": "fp32",
+    "training.validate_every": 2,
+    "training.validation_batches": 2,
+    "configurations.3d_fullres.network.features": [4, 8, 16],
+}
 PATIENCE_S = 300  # of a test for one command
 LOOK_EVERY_S = 0.0005
 

@@ -69,7 +69,7 @@ def main() -> None:
     everywhere = [word for word in given if word in EVERYWHERE]
     try:
         app([*everywhere, *(word for word in given if word not in EVERYWHERE)], prog_name="delineate")
-    except Error as error:
+    except (Error, OSError) as error:  # OSError: no room, no permission; its message names the file
         if "--debug" in everywhere:
             raise
         typer.echo(f"delineate: {error}", err=True)
