@@ -8,7 +8,7 @@
       plan.json          what was decided and why; may be edited
       prepared/          CONFIGURATION/CASE/...: network-ready arrays; may be deleted when done
       folds/             CONFIGURATION/fold_N/: weights, history.jsonl, curves.png, predictions/
-      evaluation/        report.json, cases.csv, summary.md, choice.json
+      evaluation/        report.json, scores.csv, summary.md, choice.json
       report.html        everything a person wants to see
       model/             the folder to give away
 
