@@ -60,6 +60,16 @@ def test_a_setting_by_hand_is_remembered_with_what_it_was(tmp_path, balls_folder
     assert fresh.configuration().batch == first.configuration().batch
 
 
+def test_memory_and_preset_of_an_earlier_plan_are_not_passed_over(tmp_path, balls_folder):
+    made_for = PlanWishes(steps=2, memory_gb=4)
+    pipeline.plan(balls_folder, tmp_path / "run", made_for, WATCH)
+    pipeline.plan(balls_folder, tmp_path / "run", made_for, WATCH)
+    with pytest.raises(RunError, match=r"made for preset default and 4 GB, now preset L and its memory"):
+        pipeline.plan(balls_folder, tmp_path / "run", PlanWishes(preset="L"), WATCH)
+    again = pipeline.plan(balls_folder, tmp_path / "run", PlanWishes(preset="L"), WATCH, again=True)
+    assert again.configuration().network.kind == "residual_unet"
+
+
 def test_minutes_are_shared_between_the_trainings(tmp_path, balls_folder):
     made = pipeline.plan(balls_folder, tmp_path / "run", PlanWishes(minutes=10, folds=(0, 1)), WATCH)
     assert (made.training.minutes, made.train_folds) == (5, (0, 1))

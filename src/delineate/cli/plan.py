@@ -80,4 +80,5 @@ def show_plan(show: object, plan: object) -> None:
 
     assert isinstance(show, Screen)
     assert isinstance(plan, Plan)
-    show.table(f"Plan for {plan.dataset}", ("what", "value", "why"), plan_table(plan))
+    rows = [(field.removeprefix("configurations."), *rest) for field, *rest in plan_table(plan)]
+    show.table(f"Plan for {plan.dataset}", ("what", "value", "why"), rows)

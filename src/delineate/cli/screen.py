@@ -49,8 +49,8 @@ class Screen:
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A result as a table."""
         table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold")
+        for number, column in enumerate(columns):
+            table.add_column(column, overflow="fold", no_wrap=number == 0)  # a broken name cannot be found
         for row in rows:
             table.add_row(*(str(cell).replace("[", r"\[") for cell in row))
         self.out.print(table)

@@ -38,7 +38,7 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Where the work i
 Minutes = Annotated[float | None, typer.Option(min=0.1, help="Minutes of training, all folds together.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Steps of each training, instead of minutes.")]
 Memory = Annotated[
-    float | None, typer.Option(min=1, help="GB for training, of the GPU or the machine; else 8.")
+    float | None, typer.Option(min=1, help="GB for training; else what the preset needs: 8, 24 (L), 40 (XL).")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Size = Annotated[Preset, typer.Option(help="Residual encoders of size M, L, XL, or plain.")]

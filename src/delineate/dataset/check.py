@@ -44,6 +44,7 @@ class CheckReport(Record):
     dataset: str
     cases: int
     problems: tuple[Problem, ...]
+    layout: str = ""  # how the files were recognised
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -59,7 +60,8 @@ class CheckReport(Record):
         """The report as text, by kind, errors first; at most `shown` problems of a kind."""
         counts = Counter(problem.severity for problem in self.problems)
         summary = ", ".join(_counted(counts[s], s) for s in ORDER if counts[s]) or "no problem"
-        lines = [f"{self.dataset}: {_counted(self.cases, 'case')}, {summary}"]
+        layout = f" in the layout '{self.layout}'" if self.layout else ""
+        lines = [f"{self.dataset}: {_counted(self.cases, 'case')}{layout}, {summary}"]
         for severity in ORDER:
             kinds: dict[str, list[Problem]] = {}
             for problem in self.problems:
@@ -115,7 +117,12 @@ def check(
         *find_leaks(dataset, splits, imprints=[one.imprint for one in examined if one.imprint is not None]),
     ]
     problems.sort(key=lambda problem: ORDER.index(problem.severity))
-    return CheckReport(dataset=dataset.name, cases=len(dataset.cases), problems=tuple(problems))
+    return CheckReport(
+        dataset=dataset.name,
+        cases=len(dataset.cases),
+        problems=tuple(problems),
+        layout=dataset.layout,
+    )
 
 
 # One case

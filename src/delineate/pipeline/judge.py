@@ -140,6 +140,7 @@ class Judge:
                 progress(number, len(METHODS), method)
                 found[method] = self._classical(method, fitted, judged)
             progress(len(METHODS), len(METHODS), "")
+            progress(len(METHODS), len(METHODS), "")
         return found
 
     def _classical(self, method: Method, fitted: Baselines, cases: list[str]) -> float | None:

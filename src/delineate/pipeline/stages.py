@@ -26,9 +26,11 @@ from delineate.pipeline.page import write_page
 from delineate.pipeline.run_folder import Run
 from delineate.pipeline.teacher import Teacher
 from delineate.pipeline.watch import Watch
-from delineate.pipeline.wishes import PlanWishes, SplitWishes, TrainingWishes
+from delineate.pipeline.wishes import Basis, PlanWishes, SplitWishes, TrainingWishes
 from delineate.planning import ConfigurationName, Plan, fingerprint, make_plan
 from delineate.planning.planner import FOLDS
+
+ASKED = "asked.json"
 
 
 def run(
@@ -76,7 +78,9 @@ def plan(
         splits = _split(started, dataset, wishes.splits, again=again)
         if again or not started.has("plan.json"):
             made = _decided(started, splits, wishes)
+            started.save(ASKED, wishes.basis)
         else:
+            _refuse_other_basis(started, wishes)
             made = wishes.changed(started.plan())
         for field, value in wishes.by_hand.items():
             made = made.set_by_hand(field, value)
@@ -128,6 +132,21 @@ def pack(folder: Path, model: Path | None = None) -> Path:
     opened = Run.open(folder)
     with opened.locked():
         return write_package(opened, model or opened.model)
+
+
+def _refuse_other_basis(run: Run, wishes: PlanWishes) -> None:
+    """Memory and preset decide the whole plan: another wish is not passed over in silence."""
+    plain, before = PlanWishes().basis, Basis.load(run.folder / ASKED)
+    if wishes.basis not in (plain, before):
+        raise RunError(
+            f"{run.folder}: has a plan made for {_words(before)}, now {_words(wishes.basis)} is asked for. "
+            "Decide anew with  delineate plan ... --again  (settings by hand are forgotten), or start a new run."
+        )
+
+
+def _words(basis: Basis) -> str:
+    memory = "its memory" if basis.memory_gb is None else f"{basis.memory_gb:g} GB"
+    return f"preset {basis.preset} and {memory}"
 
 
 def _decided(run: Run, splits: Splits, wishes: PlanWishes) -> Plan:

@@ -10,6 +10,7 @@ from typing import Any
 from delineate.dataset.splits import Mode
 from delineate.planning import ConfigurationName, Plan
 from delineate.planning.presets import PresetName
+from delineate.record import Record
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class SplitWishes:
     file: Path | None = None
     mode: Mode = "kfold"
     stratify: str | None = None
+
+
+class Basis(Record):
+    """What a plan was asked to be made for; later it cannot be changed without deciding anew."""
+
+    memory_gb: float | None
+    preset: PresetName
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,11 @@ class PlanWishes:
     use: tuple[ConfigurationName, ...] | None = None
     splits: SplitWishes = SplitWishes()
     by_hand: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def basis(self) -> Basis:
+        """What only a new plan can grant."""
+        return Basis(memory_gb=self.memory_gb, preset=self.preset)
 
     def changed(self, plan: Plan) -> Plan:
         """An earlier plan with what is asked for now; the time is shared between the trainings."""
