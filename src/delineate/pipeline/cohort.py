@@ -8,6 +8,7 @@ import numpy as np
 
 from delineate.errors import DataError
 from delineate.io import write_labels, write_volume
+from delineate.io.disk import replacing, sweep_beside
 from delineate.progress import Progress, silent
 from delineate.space import Volume
 from delineate.space.phantoms import head
@@ -23,12 +24,18 @@ def phantoms(folder: Path, *, cases: int, seed: int, progress: Progress = silent
     """
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"{folder}: is not empty. Name a new folder for the phantoms.")
-    for number in range(cases):
-        name = f"head_{number:03d}"
-        progress(number, cases, name)
-        scan, labels = head(np.random.default_rng((seed, number)))
-        for channel, values in zip(scan.channels, scan.array, strict=True):
-            one = Volume(np.round(values[None]).astype(np.int16), scan.geometry, (channel,))
-            write_volume(one, folder / name / f"{name}_{ENDINGS[channel]}.nii.gz")
-        write_labels(labels, folder / name / f"{name}_seg.nii.gz")
+    with replacing(folder) as cohort:  # half a cohort would look like a whole one
+        for number in range(cases):
+            name = f"head_{number:03d}"
+            progress(number, cases, name)
+            _write_head(np.random.default_rng((seed, number)), cohort / name)
+    sweep_beside(folder)
     progress(cases, cases, "")
+
+
+def _write_head(rng: np.random.Generator, folder: Path) -> None:
+    scan, labels = head(rng)
+    for channel, values in zip(scan.channels, scan.array, strict=True):
+        one = Volume(np.round(values[None]).astype(np.int16), scan.geometry, (channel,))
+        write_volume(one, folder / f"{folder.name}_{ENDINGS[channel]}.nii.gz")
+    write_labels(labels, folder / f"{folder.name}_seg.nii.gz")
