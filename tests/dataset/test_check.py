@@ -30,7 +30,7 @@ def test_a_good_dataset_has_no_problem(small, tmp_path):
     assert report.problems == ()
     assert report.ok
     assert report.cases == 30
-    assert report.lines() == (f"{tmp_path.name}: 30 cases, no problem",)
+    assert report.lines() == (f"{tmp_path.name}: 30 cases in the layout 'nnunet', no problem",)
 
 
 def test_every_case_is_looked_at_and_progress_is_told(small, tmp_path):

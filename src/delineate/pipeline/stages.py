@@ -140,7 +140,8 @@ def _refuse_other_basis(run: Run, wishes: PlanWishes) -> None:
     if wishes.basis not in (plain, before):
         raise RunError(
             f"{run.folder}: has a plan made for {_words(before)}, now {_words(wishes.basis)} is asked for. "
-            "Decide anew with  delineate plan ... --again  (settings by hand are forgotten), or start a new run."
+            "Decide anew with  delineate plan ... --again  (settings by hand are forgotten), or start a "
+            "new run."
         )
 
 
