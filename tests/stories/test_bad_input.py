@@ -3,9 +3,12 @@
 import gzip
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
+from PIL import Image
 from typer.testing import CliRunner
 
 from delineate.cli import app
@@ -17,8 +20,6 @@ pytestmark = pytest.mark.slow
 
 FOLDERS = ["odd_nibabel", "odd_niivue", "dicom_pydicom", "dicom_ct_tilt", "dicom_rtutils", "wsi"]
 SCHEMA = LabelSchema.of("large ball", "small ball")
-SUFFIXES = [".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".gipl", ".png", ".tif", ".bmp"]
-FLAT = (".png", ".tif", ".bmp")
 
 
 def said(*words):
@@ -88,22 +89,25 @@ def test_a_series_of_a_tilted_scanner_is_refused_by_name(shared_data, tmp_path, 
 
 
 def good_files(folder):
-    """One good file of every format that is written, and a DICOM series of another origin."""
+    """One good file of every kind."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     grid = Geometry((9, 8, 7), np.diag([1.0, 1, 2, 1]))
-    scan = Volume(rng.normal(100, 20, (1, *grid.shape)).astype(np.float32), grid)
-    picture = Volume(rng.integers(0, 255, (1, 23, 19, 1)).astype(np.uint8), Geometry((23, 19, 1), np.eye(4)))
-    for suffix in SUFFIXES:
-        write_volume(picture if suffix in FLAT else scan, folder / f"good{suffix}")
-    return sorted(path for path in folder.iterdir() if is_scan(path))
+    values = rng.normal(100, 20, grid.shape).astype(np.float32)
+    for suffix in (".nii", ".nii.gz", ".nrrd", ".mha"):
+        write_volume(Volume(values[None], grid), folder / f"good{suffix}")
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(values.astype(np.int16)), str(folder / "good.gipl"))
+    for suffix in (".png", ".tif", ".bmp"):
+        Image.fromarray(rng.integers(0, 255, (23, 19)).astype(np.uint8)).save(folder / f"good{suffix}")
+    return sorted(folder.iterdir())
 
 
 def test_a_good_file_cut_anywhere_ends_in_words(shared_data, tmp_path, tiny_run):
     rng = np.random.default_rng(1)
     folder = tmp_path / "files"
     files = good_files(folder)
-    files.append(shutil.copy(shared_data / "dicom_mr_hippocrop/Study1/13_HCropVolume/1.dcm", folder))
+    series = shared_data / "dicom_mr_hippocrop" / "Study1" / "13_HCropVolume"
+    files.append(Path(shutil.copy(series / "1.dcm", folder)))
     for path in files:
         whole = path.read_bytes()
         code, text = checked(path, tmp_path / "whole")
@@ -122,7 +126,8 @@ def test_a_folder_of_bad_files_gives_one_message_and_what_can_be_had(
     shared_data, tmp_path, tiny_run, terminal
 ):
     folder = tmp_path / "scans"
-    shutil.copytree(shared_data / "odd_nibabel" / "tests" / "data", folder)
+    source = shared_data / "odd_nibabel" / "tests" / "data"
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.dcm"))
     done = terminal.run("segment", tiny_run / "model", folder, "-o", tmp_path / "out", "--device", "cpu")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
