@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -89,23 +90,24 @@ class Screen:
                 task = bars.add_task(title, total=1000, note="")
 
                 def show(step: Step) -> None:
-                    last[:] = [step]
-                    bars.update(task, completed=int(1000 * step.progress), note=described(step))
+                    last[:] = [_with_validation(step, last)]
+                    bars.update(task, completed=int(1000 * step.progress), note=described(last[0]))
 
                 yield show
         else:
             yield self._milestones(title, last)
         if last:
-            self.say(f"{title}: {last[0].step} steps in {duration(time.monotonic() - start)}")
+            took = duration(time.monotonic() - start)
+            self.say(f"{title}: {last[0].step} steps in {took}{_pseudo_dice(last[0])}")
 
     def _milestones(self, title: str, last: list[Step]) -> Any:
         """Without a terminal: a line at each tenth of the training."""
 
         def show(step: Step) -> None:
             before = last[0].progress if last else 0.0
-            last[:] = [step]
+            last[:] = [_with_validation(step, last)]
             if int(step.progress * 10) > int(before * 10):
-                self.say(f"{title}: {step.progress:4.0%}  {described(step)}")
+                self.say(f"{title}: {step.progress:4.0%}  {described(last[0])}")
 
         return show
 
@@ -136,10 +138,19 @@ class _Counter:
 
 def described(step: Step) -> str:
     """A training step in a few words."""
-    text = f"step {step.step}  loss {step.loss:.3f}"
-    if step.validation is not None:
-        text += f"  pseudo Dice {step.validation.mean_dice:.3f}"
-    return text + f"  {duration(step.remaining_s)} left"
+    told = f"step {step.step}  loss {step.loss:.3f}{_pseudo_dice(step)}"
+    return f"{told}  {duration(step.remaining_s)} left"
+
+
+def _pseudo_dice(step: Step) -> str:
+    return "" if step.validation is None else f"  pseudo Dice {step.validation.mean_dice:.3f}"
+
+
+def _with_validation(step: Step, last: Sequence[Step]) -> Step:
+    """The step with the newest validation there is."""
+    if step.validation is not None or not last:
+        return step
+    return replace(step, validation=last[0].validation)
 
 
 def duration(seconds: float) -> str:

@@ -43,7 +43,8 @@ def run(
     tensorboard: bool = False,
 ) -> Report:
     """Everything from a folder of labelled scans to a packed model; goes on where it was left."""
-    plan(dataset, folder, wishes, watch, layout=layout)
+    made = plan(dataset, folder, wishes, watch, layout=layout)
+    watch.say(f"plan: {_in_words(made)}; why: {folder / 'plan.json'}")
     train(folder, TrainingWishes(device=wishes.device, tensorboard=tensorboard), watch)
     measured = evaluate(folder, watch, device=wishes.device)
     report(folder, watch)
@@ -162,6 +163,19 @@ def _decided(run: Run, splits: Splits, wishes: PlanWishes) -> Plan:
         fold_count=len(splits.folds),
         use=wishes.use,
     )
+
+
+def _in_words(plan: Plan) -> str:
+    """What will be trained, in a line."""
+    names = [
+        f"{name} ({' x '.join(map(str, plan.configuration(name).patch))} voxels, "
+        f"batch of {plan.configuration(name).batch})"
+        for name in plan.use
+    ]
+    training = plan.training
+    length = f"{training.steps} steps" if training.minutes is None else f"{training.minutes:.3g} min"
+    each = " each" if len(plan.use) * len(plan.train_folds) > 1 else ""
+    return f"{', '.join(names)}, fold {', '.join(map(str, plan.train_folds))}, {length}{each}"
 
 
 def _refuse_problems(run: Run, dataset: Dataset, watch: Watch) -> None:
