@@ -75,11 +75,11 @@ def free_port() -> int:
 
 
 def _join(work: Work[Any], team: Team, rank: int) -> None:
-    """What another process of the team does. The first one tells what went wrong."""
+    """What another process of the team does. The first one tells what went wrong, or that it was stopped."""
     try:
         with _member(team, rank) as fabric:
             work(World(fabric, _shared(None)))
-    except Error:
+    except (Error, KeyboardInterrupt):
         sys.exit(1)
 
 
