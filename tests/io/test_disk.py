@@ -106,6 +106,16 @@ def test_only_hidden_names_of_ours_are_partial(tmp_path):
     assert disk.is_partial(tmp_path / ".01234567.partial-lesion.nii.gz")
 
 
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
+    path = tmp_path / "case.nii.gz"
+    path.mkdir()
+    (path / "mine.txt").write_text("mine")
+    with pytest.raises(IsADirectoryError), disk.replacing(path) as temporary:
+        temporary.write_text("new")
+    assert there(path) == ["mine.txt"]
+    assert there(tmp_path) == ["case.nii.gz"]
+
+
 def test_sweeping_removes_what_was_never_finished_and_nothing_else(tmp_path):
     half = disk._beside(tmp_path / "deep" / "case")
     half.mkdir(parents=True)

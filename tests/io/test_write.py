@@ -96,8 +96,9 @@ def test_what_a_format_cannot_hold_is_refused_and_leaves_nothing(tmp_path):
         (GRID, "a.png", "PNG holds one slice"),
         (Geometry(GRID.shape, np.eye(4)), "a.tif", "a picture cannot say how a grid lies"),
     ):
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(DataError, match=message) as caught:
             write_labels(labelled(2, grid), tmp_path / name)
+        assert str(caught.value).startswith(str(tmp_path / name)), "not the unfinished file beside it"
     assert list(tmp_path.iterdir()) == []
 
 

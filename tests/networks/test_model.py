@@ -55,6 +55,20 @@ def test_what_was_packed_comes_back(plan, tmp_path):
     assert all(torch.equal(weights["3d_fullres"][1][k], v) for k, v in loaded.state_dict().items())
 
 
+def test_a_model_takes_the_place_of_a_model_and_of_nothing_else(plan, folder, tmp_path):
+    packed = {"plan": plan, "weights": states(plan), "card": "# Knees\n", "facts": FACTS}
+    write_model(folder, **packed)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    write_model(mine, **packed)
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ModelError, match="is not empty and holds no model"):
+        write_model(tmp_path, **packed)
+    with pytest.raises(ModelError, match=r"thesis\.txt: is a file"):
+        write_model(tmp_path / "thesis.txt", **packed)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
 def test_loaded_networks_predict_and_do_not_learn(folder):
     network = Model.open(folder).networks()["3d_fullres"][0]
     assert network(torch.zeros(2, 2, 8, 8, 8)).shape == (2, 3, 8, 8, 8)

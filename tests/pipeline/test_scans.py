@@ -67,3 +67,26 @@ def test_two_scans_of_one_name_would_overwrite_each_other(tmp_path, finished, ba
     scans = [tmp_path / part / "scan.nii.gz" for part in ("a", "b")]
     with pytest.raises(DataError, match="several scans are called scan"):
         segment(finished / "model", scans, tmp_path / "out", SegmentWishes(), Unwatched())
+
+
+def test_neither_scans_nor_their_labels_are_overwritten(tmp_path, finished, balls_folder):
+    data = tmp_path / "data"
+    shutil.copytree(balls_folder, data)
+    before = {path: path.read_bytes() for path in data.rglob("*.nii.gz")}
+    scan = data / "imagesTr" / "ball_01_0000.nii.gz"
+    (data / "loose").mkdir()
+    shutil.copy(scan, data / "loose" / "patient.nii.gz")
+    for scans, out in (
+        ([scan], scan),
+        ([data], data / "labelsTr"),
+        ([data / "loose"], data / "imagesTr" / ".." / "loose"),
+    ):
+        with pytest.raises(DataError, match="would be overwritten by the prediction"):
+            segment(finished / "model", scans, out, SegmentWishes(), Unwatched())
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_kind_of_file_that_is_not_written_is_refused_before_the_work(tmp_path, finished, balls_folder):
+    scan = balls_folder / "imagesTr" / "ball_01_0000.nii.gz"
+    with pytest.raises(DataError, match=r"o\.dcm: labels are written as .*, not as \.dcm"):
+        segment(finished / "model", [scan], tmp_path / "o.dcm", SegmentWishes(), Unwatched())

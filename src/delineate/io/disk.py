@@ -33,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         if temporary.is_file():
             _to_disk(temporary)
-        if path.is_dir() and temporary.exists():
+        if path.is_dir() and temporary.is_dir():
             _exchange(path, temporary)
         else:
             temporary.replace(path)

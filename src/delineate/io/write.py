@@ -55,6 +55,15 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _naming(path: Path, temporary: Path) -> Iterator[None]:
+    """What is wrong with the unfinished file is said of the one that was asked for."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error).replace(str(temporary), str(path))) from None
+
+
 def _kind(labels: LabelMap, path: Path) -> np.dtype[Any]:
     low, high = int(labels.array.min()), int(labels.array.max())
     if low < 0:
@@ -69,7 +78,7 @@ def _write(path: Path, array: npt.NDArray[Any], grid: Geometry) -> None:
             f"{path}: cannot be written as {path.suffix or 'a file without suffix'}; expected one of\n"
             f"  {' '.join(WRITTEN)}\n  Choose one of these; NIfTI (.nii.gz) holds everything."
         )
-    with writing(path), replacing(path) as temporary:
+    with writing(path), replacing(path) as temporary, _naming(path, temporary):
         match suffix:
             case ".nii.gz" | ".nii":
                 from delineate.io import nifti

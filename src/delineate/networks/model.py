@@ -168,6 +168,7 @@ def write_model(
 
     weights  per configuration and fold the network's `state_dict`
     """
+    _refuse_other(folder)
     _check_weights(folder, plan, {name: tuple(folds) for name, folds in weights.items()})
     texts = {
         "plan.json": plan.to_json(),
@@ -188,6 +189,16 @@ def write_model(
         manifest = Manifest(made_with=_made_with(), facts=facts, files=files)
         (temporary / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return Model.open(folder)
+
+
+def _refuse_other(folder: Path) -> None:
+    """A model takes the place of an older one, and of nothing else."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise ModelError(
+            f"{folder}: is not empty and holds no model. Name a new folder; nothing is overwritten."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder}: is a file. Name a new folder; nothing is overwritten.")
 
 
 def _made_with() -> dict[str, str]:

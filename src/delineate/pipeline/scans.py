@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from delineate.dataset import Case, Dataset
 from delineate.dataset.incoming import incoming
 from delineate.errors import DataError, Error
 from delineate.io import SUFFIXES, suffix_of, write_labels, write_volume
+from delineate.io.write import WRITTEN
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import SegmentWishes
 from delineate.planning import Plan
@@ -37,6 +38,7 @@ def segment(
     channels = tuple(channel.name for channel in segmenter.plan.channels)
     cases = incoming(scans, channels)
     files = _outputs(cases, out)
+    _refuse_overwriting(cases, files)
     failed: dict[str, str] = {}
     with watch.stage("segment") as progress:
         for number, case in enumerate(cases):
@@ -81,8 +83,23 @@ def _outputs(cases: Sequence[Case], out: Path) -> dict[str, Path]:
     if any(out.name.lower().endswith(suffix) for suffix in SUFFIXES):
         if len(cases) > 1:
             raise DataError(f"{out}: is one file, but there are {len(cases)} cases. Name a folder with -o.")
+        if suffix_of(out) not in WRITTEN:
+            raise DataError(f"{out}: labels are written as {' '.join(WRITTEN)}, not as {suffix_of(out)}.")
         return {cases[0].id: out}
     return {case.id: out / f"{case.id}{_suffix(case)}" for case in cases}
+
+
+def _refuse_overwriting(cases: Sequence[Case], files: Mapping[str, Path]) -> None:
+    """Neither a scan nor labels that people drew are lost to a prediction."""
+    read = {
+        path.resolve(): path for case in cases for path in (*case.images, case.labels) if path is not None
+    }
+    lost = [file for file in files.values() if file.resolve() in read]
+    if lost:
+        raise DataError(
+            f"{lost[0]}: is one of the files that are read, and would be overwritten by the prediction"
+            f"{f', and so would {len(lost) - 1} more' if len(lost) > 1 else ''}. Name another place with -o."
+        )
 
 
 def _suffix(case: Case) -> str:
