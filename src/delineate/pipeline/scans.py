@@ -53,7 +53,7 @@ def segment(
                 failed[case.id] = str(error)
         progress(len(cases), len(cases), "")
     if failed:
-        lines = "\n".join(f"  {case}: {why}" for case, why in failed.items())
+        lines = "\n".join(f"  {case}: {why.removeprefix(f'{case}: ')}" for case, why in failed.items())
         raise DataError(f"{len(failed)} of {len(cases)} cases could not be segmented:\n{lines}")
     return tuple(files.values())
 
