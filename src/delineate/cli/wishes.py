@@ -25,6 +25,13 @@ class Preset(enum.Enum):
     XL = "XL"
 
 
+class SeedNetwork(enum.Enum):
+    """Teaching networks, as the command line spells them."""
+
+    seed_unet2d = "seed_unet2d"
+    seed_unet3d = "seed_unet3d"
+
+
 class SplitBy(enum.Enum):
     """Ways to divide cases, as the command line spells them."""
 
@@ -42,6 +49,9 @@ Memory = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Size = Annotated[Preset, typer.Option(help="Residual encoders of size M, L, XL, or plain.")]
+Taught = Annotated[
+    SeedNetwork | None, typer.Option("--network", help="A teaching network instead of the planned one.")
+]
 Folds = Annotated[str | None, typer.Option(help="Which folds to train: 0 or 0,1,2,3,4.")]
 Use = Annotated[str | None, typer.Option(help="Which configurations to train: 2d,3d_fullres.")]
 OwnSplits = Annotated[Path | None, typer.Option(help="Own folds (JSON).")]

@@ -24,6 +24,7 @@ from delineate.pipeline.judge import Judge
 from delineate.pipeline.package import write_package
 from delineate.pipeline.page import write_page
 from delineate.pipeline.run_folder import Run
+from delineate.pipeline.taught import with_network
 from delineate.pipeline.teacher import Teacher
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import Basis, PlanWishes, SplitWishes, TrainingWishes
@@ -83,6 +84,8 @@ def plan(
         else:
             _refuse_other_basis(started, wishes)
             made = wishes.changed(started.plan())
+        if wishes.network is not None:
+            made = with_network(made, wishes.network)
         for field, value in wishes.by_hand.items():
             made = made.set_by_hand(field, value)
         started.save("plan.json", made)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from delineate.dataset.splits import Mode
+from delineate.pipeline.taught import SeedKind
 from delineate.planning import ConfigurationName, Plan
 from delineate.planning.presets import PresetName
 from delineate.record import Record
@@ -38,6 +39,7 @@ class PlanWishes:
     memory_gb  what training may use, of the GPU or of the machine; None: what the preset was made for
     device     "cpu" or "cuda"
     preset     "default", or residual encoders "M", "L", "XL"
+    network    a teaching network in place of the planned one
     by_hand    path in the plan -> value
     """
 
@@ -48,6 +50,7 @@ class PlanWishes:
     preset: PresetName = "default"
     folds: tuple[int, ...] | None = None
     use: tuple[ConfigurationName, ...] | None = None
+    network: SeedKind | None = None
     splits: SplitWishes = SplitWishes()
     by_hand: Mapping[str, Any] = field(default_factory=dict)
 
