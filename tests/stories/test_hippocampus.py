@@ -13,7 +13,7 @@ from delineate.pipeline import Run
 pytestmark = pytest.mark.slow
 
 CASES = 24
-STEPS = 400  # of a network that is small enough for a minute: what it learns does not depend on the machine
+STEPS = 200  # of a network that is small enough for a minute: what it learns does not depend on the machine
 FAULTS = {
     "imagesTr/hippocampus_118.nii.gz": "image_hippocampus_118.nii.gz",
     "labelsTr/hippocampus_010.nii.gz": "label_hippocampus_010.nii.gz",
@@ -66,7 +66,7 @@ def test_each_planted_fault_is_named(shared_data, tmp_path, terminal):
 def test_a_minute_of_training_finds_most_of_the_hippocampus(finished):
     report = Report.load(finished / "evaluation" / "report.json")
     assert report.structures == ("anterior", "posterior")
-    assert report.mean() > 0.5
+    assert report.mean() > 0.6
     page = (finished / "report.html").read_text()
     assert "anterior" in page
     assert page.count("data:image/png;base64,") >= 5
