@@ -112,6 +112,11 @@ def test_only_the_training_cases_are_looked_at():
     assert seen == ["case_0", "case_2"] == list(baselines.cases)
 
 
+def test_structures_fitted_at_the_same_time_are_fitted_alike(fitted_balls):
+    known, baselines = fitted_balls
+    assert fit_baselines(list(known)[:4], known.__getitem__, workers=2) == baselines
+
+
 def test_progress_names_each_case():
     known = cohort(balls, 2)
     seen = []

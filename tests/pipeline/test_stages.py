@@ -77,6 +77,17 @@ def test_minutes_are_shared_between_the_trainings(tmp_path, balls_folder):
     assert less.training.minutes == 2
 
 
+def test_methods_without_learning_are_measured_on_some_cases_and_the_report_says_so(
+    tmp_path, finished, monkeypatch
+):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    monkeypatch.setattr("delineate.pipeline.judge.CLASSICAL_CASES", 1)
+    pipeline.evaluate(folder, WATCH)
+    notes = json.loads((folder / "evaluation" / "choice.json").read_text())["notes"]
+    assert "The methods without learning were measured on 1 of these cases." in notes
+
+
 def test_an_edited_plan_is_what_is_done(tmp_path, balls_folder, wishes):
     pipeline.plan(balls_folder, tmp_path / "run", wishes, WATCH)
     file = tmp_path / "run" / "plan.json"

@@ -14,6 +14,7 @@ first: these methods need no more, and a large CT would take minutes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -115,9 +116,13 @@ def fit_baselines(
     cases: Sequence[str],
     load: Callable[[str], tuple[Volume, LabelMap]],
     *,
+    workers: int = 1,
     progress: Progress = silent,
 ) -> Baselines:
-    """The classical methods with what works best on these training cases; a handful is enough."""
+    """The classical methods with what works best on these training cases; a handful is enough.
+
+    workers  structures that are fitted at a time, in threads
+    """
     if not cases:
         raise DataError("baselines are fitted to training cases, got none")
     examples: list[Example] = []
@@ -126,12 +131,9 @@ def fit_baselines(
         examples.append(Example.of(scan, labels))
         progress(done, len(cases), case)
     present = [name for name in labels.schema.structures if any(e.masks[name].any() for e in examples)]
-    return Baselines(
-        labels=labels.schema,
-        channels=scan.channels,
-        cases=tuple(cases),
-        rules=tuple(_fitted(structure, examples) for structure in present),
-    )
+    with ThreadPoolExecutor(workers) as pool:
+        rules = tuple(pool.map(lambda structure: _fitted(structure, examples), present))
+    return Baselines(labels=labels.schema, channels=scan.channels, cases=tuple(cases), rules=rules)
 
 
 def segment_classically(scan: Volume, baselines: Baselines, method: Method) -> LabelMap:
@@ -188,28 +190,80 @@ def otsu_class(scan: Volume, rule: OtsuClass) -> Mask:
 
 def grown(scan: Volume, window: Window, tolerance: float) -> Mask:
     """The voxels connected to the deepest one of the window whose smoothed value is near that one's."""
-    smooth = _smooth(_channel(scan, window.channel))
-    seed = _deepest(within(scan, window), scan.geometry)
-    if seed is None:
-        return np.zeros(smooth.shape, bool)
-    near = tolerance * float(smooth.std())
-    return np.asarray(flood(smooth, seed, connectivity=1, tolerance=near))  # type: ignore[no-untyped-call]
+    return Seed.of(scan, window).grown(tolerance)
 
 
 def flooded(scan: Volume, window: Window, depth: float) -> Mask:
     """The watershed of the gradient between the depth of the window's largest part and all around it."""
-    mask = _largest(within(scan, window))
-    box = Box.around(mask)
-    if box is None:
-        return mask
-    part = box.grown(MARGIN + 2).clipped(mask.shape).slices
-    inside = _depth(mask, scan.geometry)[part]
-    markers = (~ndimage.binary_dilation(mask[part], iterations=MARGIN)).astype(np.int32)
-    markers[inside >= depth * inside.max()] = 2
-    slope = ndimage.gaussian_gradient_magnitude(_channel(scan, window.channel)[part], 1.0)
-    result = np.zeros(mask.shape, bool)
-    result[part] = watershed(slope, markers) == 2  # type: ignore[no-untyped-call]
-    return result
+    return Basin.of(scan, window).flooded(depth)
+
+
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """Where region growing starts: what all tolerances have in common.
+
+    smooth  the values, with less noise
+    at      the deepest voxel of the window, if that has any
+    """
+
+    smooth: Field
+    at: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, scan: Volume, window: Window) -> Seed:
+        """The seed of a window."""
+        return cls(_smooth(_channel(scan, window.channel)), _deepest(within(scan, window), scan.geometry))
+
+    def grown(self, tolerance: float) -> Mask:
+        """The flood as far as values are near, in standard deviations of the scan."""
+        if self.at is None:
+            return np.zeros(self.smooth.shape, bool)
+        near = tolerance * float(self.smooth.std())
+        return np.asarray(flood(self.smooth, self.at, connectivity=1, tolerance=near))  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, eq=False)
+class Basin:
+    """What a watershed floods: what all depths have in common, in a box around the window's largest part.
+
+    shape    of the whole scan
+    box      None where the window is empty
+    inside   for each voxel the distance in mm to the outside of the window
+    outside  what surely lies outside
+    slope    of the values
+    """
+
+    shape: tuple[int, ...]
+    box: Box | None
+    inside: Field
+    outside: Mask
+    slope: Field
+
+    @classmethod
+    def of(cls, scan: Volume, window: Window) -> Basin:
+        """The basin of a window."""
+        mask = _largest(within(scan, window))
+        around = Box.around(mask)
+        values = _channel(scan, window.channel)
+        if around is None:
+            return cls(mask.shape, None, values, mask, values)
+        box = around.grown(MARGIN + 2).clipped(mask.shape)
+        return cls(
+            shape=mask.shape,
+            box=box,
+            inside=_depth(mask, scan.geometry)[box.slices],
+            outside=~ndimage.binary_dilation(mask[box.slices], iterations=MARGIN),
+            slope=ndimage.gaussian_gradient_magnitude(values[box.slices], 1.0),
+        )
+
+    def flooded(self, depth: float) -> Mask:
+        """What the water reaches from the voxels that are so deep, as a share of the deepest one."""
+        result = np.zeros(self.shape, bool)
+        if self.box is not None:
+            markers = self.outside.astype(np.int32)
+            markers[self.inside >= depth * self.inside.max()] = 2
+            result[self.box.slices] = watershed(self.slope, markers) == 2  # type: ignore[no-untyped-call]
+        return result
 
 
 # --- fitting
@@ -218,9 +272,16 @@ def flooded(scan: Volume, window: Window, depth: float) -> Mask:
 def _fitted(structure: str, examples: Sequence[Example]) -> StructureRule:
     """Each number in turn by its training Dice, the window first: the others start from it."""
     window = _best_window(structure, examples)
-    otsu = _best(structure, examples, _otsu_choices(examples[0].scan.channels), otsu_class)
-    tolerance = _best(structure, examples, TOLERANCES, lambda scan, t: grown(scan, window, t))
-    depth = _best(structure, examples, DEPTHS, lambda scan, d: flooded(scan, window, d))
+    scans = [example.scan for example in examples]
+    seeds, basins = [Seed.of(scan, window) for scan in scans], [Basin.of(scan, window) for scan in scans]
+    otsu = _best(
+        structure,
+        examples,
+        _otsu_choices(scans[0].channels),
+        lambda rule: [otsu_class(scan, rule) for scan in scans],
+    )
+    tolerance = _best(structure, examples, TOLERANCES, lambda near: [seed.grown(near) for seed in seeds])
+    depth = _best(structure, examples, DEPTHS, lambda deep: [basin.flooded(deep) for basin in basins])
     rule = StructureRule(
         structure=structure,
         window=window,
@@ -250,13 +311,10 @@ def _best(
     structure: str,
     examples: Sequence[Example],
     choices: Sequence[Choice],
-    find: Callable[[Volume, Choice], Mask],
+    find: Callable[[Choice], Sequence[Mask]],
 ) -> Choice:
-    """The choice whose masks have the best mean Dice; the first of equals."""
-    return max(
-        choices,
-        key=lambda choice: _mean_dice(structure, examples, [find(e.scan, choice) for e in examples]),
-    )
+    """The choice whose masks, one for each example, have the best mean Dice; the first of equals."""
+    return max(choices, key=lambda choice: _mean_dice(structure, examples, find(choice)))
 
 
 def _mean_dice(structure: str, examples: Sequence[Example], masks: Sequence[Mask]) -> float:

@@ -44,6 +44,7 @@ from delineate.space import LabelMap
 BOOTSTRAP_SEED = 20211  # the same report twice
 DICE_ONLY = Rules(metrics=("dice",))
 FITTING_CASES = 8  # training cases from which classical methods take their thresholds
+CLASSICAL_CASES = 20  # measured cases of the classical methods: they need not be known to a hundredth
 CHOICE = "evaluation/choice.json"
 
 Candidate = tuple[str, ...]  # configurations whose probabilities are averaged
@@ -130,18 +131,25 @@ class Judge:
 
     def _baselines(self) -> dict[str, float | None]:
         """Mean Dice of the classical methods, fitted to training cases of the first trained fold."""
-        first = min(self.cases.values())
-        learnt = self.splits.folds[first].train[:FITTING_CASES]
-        judged = [case for case, fold in self.cases.items() if fold == first]
+        learnt = self.splits.folds[min(self.cases.values())].train[:FITTING_CASES]
+        judged = self._judged_classically
         with self.watch.stage("baselines") as progress:
-            fitted = fit_baselines(learnt, lambda case: self.dataset.pair(self.dataset.case(case)))
+            fitted = fit_baselines(
+                learnt,
+                lambda case: self.dataset.pair(self.dataset.case(case)),
+                workers=os.cpu_count() or 1,
+            )
             found: dict[str, float | None] = {}
             for number, method in enumerate(METHODS):
                 progress(number, len(METHODS), method)
                 found[method] = self._classical(method, fitted, judged)
             progress(len(METHODS), len(METHODS), "")
-            progress(len(METHODS), len(METHODS), "")
         return found
+
+    @cached_property
+    def _judged_classically(self) -> list[str]:
+        first = min(self.cases.values())
+        return [case for case, fold in self.cases.items() if fold == first][:CLASSICAL_CASES]
 
     def _classical(self, method: Method, fitted: Baselines, cases: list[str]) -> float | None:
         def load(case: str) -> tuple[LabelMap, LabelMap]:
@@ -191,6 +199,9 @@ class Judge:
                 f"{len(self.cases)} of {len(self.dataset.cases)} cases were measured: "
                 "the others are in the validation part of folds that were not trained."
             )
+        if len(self._judged_classically) < len(self.cases):
+            count = len(self._judged_classically)
+            notes.append(f"The methods without learning were measured on {count} of these cases.")
         if cleanup.foreground or cleanup.structures:
             notes.append(
                 "The clean-up was chosen on the cases that it is measured on: its gain is a little flattered."
