@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("patient", deadline=None)  # machines are shared: slowness is no failure of a law
+# Machines are shared: slowness is no failure of a law. The same examples each time, so that a change is
+# judged by what it changed; look for new ones with  pytest --hypothesis-profile exploring
+settings.register_profile("exploring", deadline=None)
+settings.register_profile("patient", deadline=None, derandomize=True)
 settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]

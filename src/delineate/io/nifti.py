@@ -42,6 +42,7 @@ VERSIONS: dict[bytes, tuple[Any, str, int]] = {  # first bytes -> header, byte o
     b"\0\0\x02\x1c": (nibabel.Nifti2Header, ">", 4),
 }
 UNKNOWN = (nibabel.Nifti1Header, "<", 344)
+QFORM_FITS = 0.01  # mm at the far corner: near a half turn a quaternion in float32 loses digits
 DISAGREE = 0.1  # mm at the far corner: sform and qform nearer than this say the same
 
 
@@ -92,7 +93,7 @@ def write(path: Path, array: Array, grid: Geometry) -> None:
     image.header.set_xyzt_units("mm")
     image.set_sform(grid.affine, code=1)
     image.set_qform(grid.affine, code=1)  # the nearest one without shear, which a qform cannot hold
-    if _distance(Geometry(grid.shape, image.get_qform()), grid) > DISAGREE:
+    if _distance(Geometry(grid.shape, image.get_qform()), grid) > QFORM_FITS:
         image.set_qform(None, code=0)
     with path.open("wb") as raw:
         if path.name.lower().endswith(".gz"):
