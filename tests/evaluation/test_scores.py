@@ -107,6 +107,15 @@ def test_values_are_found_by_structure_and_metric(report):
         report.values("cyst", "nsd")
 
 
+def test_what_holds_for_many_structures_is_said_once():
+    one = [row for row in rows() if row.structure == "cyst"]
+    ribs = [row.but(structure=f"rib {n}") for n in range(9) for row in one]
+    groups = {case: case for case in CYST}
+    found = report_of(ribs, title="t", rules=RULES, groups=groups, rng=np.random.default_rng(0))
+    (few,) = [warning for warning in found.warnings if "unreliable" in warning]
+    assert few.startswith("rib 0, rib 1, rib 2, rib 3, rib 4, rib 5 and 3 more: only 2 cases have it")
+
+
 def test_warnings_say_what_keeps_the_numbers_from_being_trusted():
     warnings = "\n".join(make(edge=True).warnings)
     assert "6 patients: intervals are wide" in warnings
@@ -114,7 +123,7 @@ def test_warnings_say_what_keeps_the_numbers_from_being_trusted():
     assert "organ: nothing was predicted in 1 of 4 cases" in warnings
     assert "mean distances look better than they are" in warnings
     assert "organ: predicted in 1 of 2 cases that have none" in warnings
-    assert "organ: cut off by the edge of the scan in 1 cases" in warnings
+    assert "organ, cyst: cut off by the edge of the scan in 1 cases" in warnings
     assert "the diagonal of the grid" in "\n".join(make(RULES.but(missed="diagonal")).warnings)
 
 

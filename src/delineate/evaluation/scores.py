@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from delineate.record import Record
 AT_EDGE = "cut off by the edge of the scan"  # note of a reference volume that is not the whole
 FEW_CASES = 30  # below, intervals are wide whatever the model; El Jurdi 2025 asks for 100 to 200
 FEW_EXAMPLES = 10  # of a structure
+SHOWN_NAMES = 6  # structures named in a warning
 
 
 class Row(Record):
@@ -147,26 +148,11 @@ class Report(Record):
                 f"{patients} patients: intervals are wide, and a difference of a few hundredths of Dice "
                 f"is not told apart with fewer than {FEW_CASES}."
             )
+        doubts: dict[str, list[str]] = {}  # the same of many structures is said once
         for counts in self.counts:
-            there = counts.cases - counts.empty_reference
-            if there < FEW_EXAMPLES:
-                found.append(f"{counts.structure}: only {there} cases have it; its numbers are unreliable.")
-            if counts.missed:
-                found.append(
-                    f"{counts.structure}: nothing was predicted in {counts.missed} of {there} cases that "
-                    f"have it; " + _missed_rule(self.rules)
-                )
-            if counts.false_positive_on_empty:
-                found.append(
-                    f"{counts.structure}: predicted in {counts.false_positive_on_empty} of "
-                    f"{counts.empty_reference} cases that have none."
-                )
-            if counts.at_edge:
-                found.append(
-                    f"{counts.structure}: cut off by the edge of the scan in {counts.at_edge} cases; "
-                    "its volume there is not the whole."
-                )
-        return tuple(found)
+            for doubt in _doubts(counts, self.rules):
+                doubts.setdefault(doubt, []).append(counts.structure)
+        return (*found, *(f"{_listed(structures)}: {doubt}" for doubt, structures in doubts.items()))
 
     def to_csv(self) -> str:
         """All rows as comma-separated values; a missing value is an empty field."""
@@ -200,6 +186,25 @@ class Report(Record):
             "\n".join([*lines, "", "Mean [95 % interval], n where values are missing and left out.", *notes])
             + "\n"
         )
+
+
+def _doubts(counts: Counts, rules: Rules) -> Iterator[str]:
+    """What keeps the numbers of one structure from being trusted."""
+    there = counts.cases - counts.empty_reference
+    if there < FEW_EXAMPLES:
+        yield f"only {there} {'case has' if there == 1 else 'cases have'} it; its numbers are unreliable."
+    if counts.missed:
+        yield f"nothing was predicted in {counts.missed} of {there} cases that have it; {_missed_rule(rules)}"
+    if counts.false_positive_on_empty:
+        invented, without = counts.false_positive_on_empty, counts.empty_reference
+        yield f"predicted in {invented} of {without} cases that have none."
+    if counts.at_edge:
+        yield f"cut off by the edge of the scan in {counts.at_edge} cases; its volume there is not the whole."
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def report_of(

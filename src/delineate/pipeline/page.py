@@ -38,6 +38,7 @@ from delineate.progress import Progress, silent
 TABLE = ("dice", "iou", "hd95", "assd", "nsd", "volume_error_relative")
 PLOTTED = ("dice", "hd95")
 HEADLINE = ("dice", "hd95", "nsd")
+SHOWN_WARNINGS = 3  # of a kind
 WORST, MEDIAN, BEST = 3, 2, 1  # cases shown
 
 
@@ -81,12 +82,24 @@ def write_page(run: Run, progress: Progress = silent) -> Path:
         warnings=(
             *choice.notes,
             *report.warnings,
-            *(p.message for p in check.problems if p.severity == "warning"),
+            *_warned(check),
         ),
         data=_data(dataset, splits, report),
     )
     write_text(run.report, html)
     return run.report
+
+
+def _warned(check: CheckReport) -> Iterator[str]:
+    """The warnings of the check, but only a few of a kind."""
+    kinds: dict[str, list[str]] = {}
+    for problem in check.problems:
+        if problem.severity == "warning":
+            kinds.setdefault(problem.kind, []).append(problem.message)
+    for kind, messages in kinds.items():
+        yield from messages[:SHOWN_WARNINGS]
+        if len(messages) > SHOWN_WARNINGS:
+            yield f"{len(messages) - SHOWN_WARNINGS} more of the kind '{kind}': delineate check lists all."
 
 
 def _template() -> jinja2.Template:
