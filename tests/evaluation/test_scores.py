@@ -112,7 +112,7 @@ def test_what_holds_for_many_structures_is_said_once():
     ribs = [row.but(structure=f"rib {n}") for n in range(9) for row in one]
     groups = {case: case for case in CYST}
     found = report_of(ribs, title="t", rules=RULES, groups=groups, rng=np.random.default_rng(0))
-    (few,) = [warning for warning in found.warnings if "unreliable" in warning]
+    (few,) = [warning for warning in found.warnings if "too few to rely on" in warning]
     assert few.startswith("rib 0, rib 1, rib 2, rib 3, rib 4, rib 5 and 3 more: only 2 cases have it")
 
 

@@ -145,8 +145,8 @@ class Report(Record):
         patients = len(set(self.groups.values()))
         if patients < FEW_CASES:
             found.append(
-                f"{patients} patients: intervals are wide, and a difference of a few hundredths of Dice "
-                f"is not told apart with fewer than {FEW_CASES}."
+                f"{patients} patient{'' if patients == 1 else 's'}: intervals are wide, and a difference of a "
+                f"few hundredths of Dice is not told apart with fewer than {FEW_CASES}."
             )
         doubts: dict[str, list[str]] = {}  # the same of many structures is said once
         for counts in self.counts:
@@ -192,7 +192,7 @@ def _doubts(counts: Counts, rules: Rules) -> Iterator[str]:
     """What keeps the numbers of one structure from being trusted."""
     there = counts.cases - counts.empty_reference
     if there < FEW_EXAMPLES:
-        yield f"only {there} {'case has' if there == 1 else 'cases have'} it; its numbers are unreliable."
+        yield f"only {there} {'case has' if there == 1 else 'cases have'} it, too few to rely on."
     if counts.missed:
         yield f"nothing was predicted in {counts.missed} of {there} cases that have it; {_missed_rule(rules)}"
     if counts.false_positive_on_empty:

@@ -142,7 +142,7 @@ def _table(report: Report) -> tuple[list[str], list[list[Cell]]]:
 
 def _cell(summary: Summary | Overall, *, digits: int) -> Cell:
     if summary.mean is None:
-        return "missing", ""
+        return "-", ""
     if summary.ci_low is None or summary.ci_high is None:
         return f"{summary.mean:.{digits}f}", ""
     return f"{summary.mean:.{digits}f}", f"{summary.ci_low:.{digits}f} to {summary.ci_high:.{digits}f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -10,7 +10,9 @@ from markupsafe import Markup
 from delineate.evaluation import MEASURES, Report
 
 WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 720, 46, 170, 24, 34, 34
-JITTER = 11.0  # pixels that points of one structure are spread over, so that they can be told apart
+MANY, LOW_ROW = 12, 26  # with more structures than that, rows are lower
+HALF_BOX = 13 / 46  # of a row
+JITTER = 11 / 46  # of a row: so far points lie from its middle, so that they can be told apart
 
 
 def box_plot(report: Report, metric: str) -> Markup:
@@ -21,7 +23,8 @@ def box_plot(report: Report, metric: str) -> Markup:
     }
     every = [value for column in columns.values() for value in column.values()]
     low, high, ticks = _axis(every, unit_interval=metric in ("dice", "iou", "nsd"))
-    height = TOP + ROW * len(columns) + BOTTOM
+    row = ROW if len(columns) <= MANY else LOW_ROW
+    height = TOP + row * len(columns) + BOTTOM
     span = WIDTH - LEFT - RIGHT
 
     def x(value: float) -> float:
@@ -38,26 +41,26 @@ def box_plot(report: Report, metric: str) -> Markup:
         for tick in ticks
     ]
     for number, (structure, column) in enumerate(columns.items()):
-        middle = TOP + ROW * (number + 0.5)
+        middle = TOP + row * (number + 0.5)
         parts.append(f'<text x="{LEFT - 12}" y="{middle + 4:.1f}" class="name">{_safe(structure)}</text>')
-        parts += _row(column, middle, x)
+        parts += _row(column, middle, row, x)
     return Markup("\n".join([*parts, "</svg>"]))
 
 
-def _row(column: dict[str, float], middle: float, x: object) -> list[str]:
-    assert callable(x)
+def _row(column: dict[str, float], middle: float, height: float, x: Callable[[float], float]) -> list[str]:
     if not column:
-        return [f'<text x="{LEFT}" y="{middle + 4:.1f}" class="tick">no values</text>']
+        return [f'<text x="{LEFT + 36}" y="{middle + 4:.1f}" class="tick">no values</text>']
+    top, bottom = middle - HALF_BOX * height, middle + HALF_BOX * height
     values = np.array(list(column.values()))
     q1, median, q3 = np.quantile(values, (0.25, 0.5, 0.75))
     width = max(1.0, x(q3) - x(q1))
     box = (
-        f'<rect x="{x(q1):.1f}" y="{middle - 13:.1f}" width="{width:.1f}" height="26" class="box"/>'
-        f'<line x1="{x(median):.1f}" x2="{x(median):.1f}" y1="{middle - 13:.1f}" y2="{middle + 13:.1f}" '
+        f'<rect x="{x(q1):.1f}" y="{top:.1f}" width="{width:.1f}" height="{bottom - top:.1f}" class="box"/>'
+        f'<line x1="{x(median):.1f}" x2="{x(median):.1f}" y1="{top:.1f}" y2="{bottom:.1f}" '
         'class="median"/>'
     )
     points = [
-        f'<circle cx="{x(value):.1f}" cy="{middle + _spread(n):.1f}" r="2.6" class="point">'
+        f'<circle cx="{x(value):.1f}" cy="{middle + height * _spread(n):.1f}" r="2.6" class="point">'
         f"<title>{_safe(case)}: {value:.3f}</title></circle>"
         for n, (case, value) in enumerate(column.items())
     ]
@@ -65,7 +68,7 @@ def _row(column: dict[str, float], middle: float, x: object) -> list[str]:
 
 
 def _spread(n: int) -> float:
-    """Where in its row the n-th point sits: the golden ratio fills a line evenly, in any number."""
+    """Where in its row the n-th point sits, as a share of its height: the golden ratio fills it evenly."""
     return JITTER * (2 * ((n * 0.6180339887) % 1) - 1)
 
 
