@@ -145,8 +145,8 @@ class Report(Record):
         patients = len(set(self.groups.values()))
         if patients < FEW_CASES:
             found.append(
-                f"{patients} patient{'' if patients == 1 else 's'}: intervals are wide, and a difference of a "
-                f"few hundredths of Dice is not told apart with fewer than {FEW_CASES}."
+                f"{patients} patient{'' if patients == 1 else 's'}: intervals are wide, and a difference of "
+                f"a few hundredths of Dice is not told apart with fewer than {FEW_CASES}."
             )
         doubts: dict[str, list[str]] = {}  # the same of many structures is said once
         for counts in self.counts:
