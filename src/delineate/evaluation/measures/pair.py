@@ -1,0 +1,84 @@
+"""Pair: one structure in two label maps, and what a measure of it is.
+
+Each file of this folder declares measures of one kind; `rules` joins them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from delineate.evaluation.overlap import Confusion, Mask
+from delineate.evaluation.surface import SurfaceDistances, area_distances, border_distances
+from delineate.evaluation.volume import Volumes
+from delineate.space import Geometry
+
+if TYPE_CHECKING:
+    from delineate.evaluation.measures.rules import Rules
+
+Value = tuple[float | None, str | None]  # a missing value is None, and the note says why
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One way to judge a structure: a name, a definition in words and a unit go wherever its values go."""
+
+    name: str
+    title: str  # as a column is headed
+    definition: str
+    unit: str
+    best: Literal["high", "low", "zero"]
+    of: Callable[[Pair, Rules], Value]
+    is_per_tolerance: bool = False  # its definition names the tolerance of the rules
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One structure in the reference and in the prediction, cut to where it is.
+
+    reference, prediction, known   (i, j, k) on `grid`, a part of the scan
+    counts                         of the whole scan
+    diagonal_mm                    of the whole scan: no distance in it is larger
+
+    What several measures need is found once, when the first of them asks.
+    """
+
+    reference: Mask
+    prediction: Mask
+    known: Mask
+    grid: Geometry
+    counts: Confusion
+    diagonal_mm: float
+
+    @cached_property
+    def volumes(self) -> Volumes:
+        """How large the structure is in both."""
+        return Volumes.of(self.counts, self.grid)
+
+    @cached_property
+    def border(self) -> SurfaceDistances | None:
+        """Distances between border voxels; None where one of the masks has none."""
+        return border_distances(*self._known_masks, self.grid, self.known)
+
+    @cached_property
+    def area(self) -> SurfaceDistances | None:
+        """Distances between surface elements; None where one of the masks has none."""
+        return area_distances(*self._known_masks, self.grid)
+
+    @property
+    def emptiness(self) -> str | None:
+        """Which of the masks is empty, in words."""
+        match bool(self.counts.reference), bool(self.counts.prediction):
+            case False, False:
+                return "both empty"
+            case False, True:
+                return "reference empty"
+            case True, False:
+                return "prediction empty"
+        return None
+
+    @property
+    def _known_masks(self) -> tuple[Mask, Mask]:
+        return self.reference & self.known, self.prediction & self.known

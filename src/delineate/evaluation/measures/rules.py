@@ -1,0 +1,70 @@
+"""Rules: which measures there are, which of them are wanted, and what is said where there is nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from delineate.evaluation.measures.counts import OVERLAPS, VOLUMES
+from delineate.evaluation.measures.pair import Measure, Pair, Value
+from delineate.evaluation.measures.surfaces import SURFACES
+from delineate.evaluation.overlap import EmptyPolicy
+from delineate.record import Record
+
+MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*OVERLAPS, *VOLUMES, *SURFACES)}
+
+ALWAYS = ("volume_reference", "volume_prediction")  # they tell an empty mask from a missed one
+
+
+class Rules(Record):
+    """What is measured, and what a value is where there is nothing to measure.
+
+    empty         overlap (and distance) where a mask is empty, see `EmptyPolicy`
+    missed        distance where just one of the two masks is empty: no value, or the diagonal of the
+                  grid as a penalty (BraTS uses 374 mm, about that of its grid). Left out, a model that
+                  misses hard structures looks better: the report counts such cases.
+    tolerance_mm  how far apart surfaces may be and still agree (NSD)
+    regrid        resample a prediction that is on another grid than its reference, and note it, instead
+                  of refusing it
+    """
+
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "dice",
+        "iou",
+        "precision",
+        "recall",
+        "hd95",
+        "hd95_pooled",
+        "assd",
+        "nsd",
+        "volume_error",
+        "volume_error_relative",
+    )
+    empty: EmptyPolicy = "missing"
+    missed: Literal["missing", "diagonal"] = "missing"
+    tolerance_mm: Annotated[float, Field(gt=0)] = 1.0
+    regrid: bool = False
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        unknown = [name for name in self.metrics if name not in MEASURES]
+        if unknown:
+            raise ValueError(f"unknown metrics {unknown}; there are {', '.join(MEASURES)}")
+        return self
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What is measured, the two volumes always included."""
+        wanted = (*self.metrics, *(name for name in ALWAYS if name not in self.metrics))
+        return tuple(MEASURES[name] for name in wanted)
+
+    def definition(self, measure: Measure) -> str:
+        """A measure's definition with the tolerance that these rules give it."""
+        tolerance = f", {self.tolerance_mm:g} mm" if measure.is_per_tolerance else ""
+        return measure.definition + tolerance
+
+
+def measured(pair: Pair, rules: Rules) -> dict[str, Value]:
+    """The value of every measure of the rules, with a note where it is missing or stands for one."""
+    return {measure.name: measure.of(pair, rules) for measure in rules.measures}
