@@ -12,7 +12,7 @@ ROOT = PROJECT / "src" / "delineate"
 # Lower may never import higher. Names on one line never import each other.
 LAYERS = [
     ["errors"],
-    ["record", "progress", "lazy"],
+    ["record", "progress", "lazy", "page"],
     ["space"],
     ["io"],
     ["dataset"],

@@ -8,7 +8,6 @@ from delineate.evaluation import Report
 from delineate.pipeline import Run, Unwatched
 from delineate.pipeline.fold import fold_segmenter
 from delineate.pipeline.judge import CHOICE, Choice, Judge
-from delineate.pipeline.page import _picked
 
 
 def judge_of(folder) -> Judge:
@@ -51,12 +50,3 @@ def test_a_fold_that_was_not_trained_has_no_segmenter(finished):
     run = Run.open(finished)
     with pytest.raises(RunError, match=r"fold 3 of 3d_fullres is not trained. Train it with:"):
         fold_segmenter(run, run.plan(), ("3d_fullres",), 3, "cpu")
-
-
-def test_no_case_is_shown_twice_and_the_worst_come_first():
-    ranked = tuple("abcdefghij")
-    shown = _picked(ranked)
-    assert shown[:3] == [("worst", "a"), ("worst", "b"), ("worst", "c")]
-    assert shown[-1] == ("best", "j")
-    few = [case for _, case in _picked(("a", "b"))]
-    assert few == ["a", "b"]

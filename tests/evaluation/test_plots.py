@@ -3,14 +3,24 @@ import re
 import numpy as np
 import pytest
 
-from delineate.evaluation import Report
-from delineate.evaluation.measures import MEASURES
-from delineate.pipeline.plots import box_plot
+from delineate.evaluation import MEASURES, Report, Row, Rules
+from delineate.evaluation.plots import box_plot
+from delineate.evaluation.scores import report_of
+
+RULES = Rules(metrics=("dice", "hd95"))
 
 
-@pytest.fixture(scope="module")
-def report(finished) -> Report:
-    return Report.load(finished / "evaluation" / "report.json")
+@pytest.fixture
+def report() -> Report:
+    rng = np.random.default_rng(0)
+    cases = [f"case {n}" for n in range(9)]
+    rows = [
+        Row(case=case, structure=s, metric=m.name, definition="", value=float(rng.uniform()), unit=m.unit)
+        for case in cases
+        for s in ("liver", "spleen")
+        for m in RULES.measures
+    ]
+    return report_of(rows, title="t", rules=RULES, groups={case: case for case in cases}, rng=rng)
 
 
 def test_every_case_is_a_point_that_names_it(report):
@@ -22,7 +32,7 @@ def test_every_case_is_a_point_that_names_it(report):
 
 def test_a_better_value_lies_further_right(report):
     svg = box_plot(report, "dice")
-    points = re.findall(r'cx="([\d.]+)".*?<title>\S+ ?\S*: ([\d.]+)</title>', svg, flags=re.DOTALL)
+    points = re.findall(r'cx="([\d.]+)".*?<title>case \d: ([\d.]+)</title>', svg, flags=re.DOTALL)
     x, values = np.array(points, float).T
     order = np.argsort(values)
     assert (np.diff(x[order]) >= -0.1).all()

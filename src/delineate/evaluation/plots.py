@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from delineate.evaluation import MEASURES, Report
+from delineate.evaluation.measures import MEASURES
+from delineate.evaluation.scores import Report
 
 WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 720, 46, 170, 24, 34, 34
 MANY, LOW_ROW = 12, 26  # with more structures than that, rows are lower
@@ -22,7 +23,7 @@ def box_plot(report: Report, metric: str) -> Markup:
         s: {c: v for c, v in report.values(s, metric).items() if v is not None} for s in report.structures
     }
     every = [value for column in columns.values() for value in column.values()]
-    low, high, ticks = _axis(every, unit_interval=metric in ("dice", "iou", "nsd"))
+    low, high, ticks = axis_of(every, unit_interval=metric in ("dice", "iou", "nsd"))
     row = ROW if len(columns) <= MANY else LOW_ROW
     height = TOP + row * len(columns) + BOTTOM
     span = WIDTH - LEFT - RIGHT
@@ -32,8 +33,8 @@ def box_plot(report: Report, metric: str) -> Markup:
 
     title = measure.title + ("" if measure.unit == "1" else f" ({measure.unit})")
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{_safe(title)} by structure">',
-        f'<text x="{LEFT}" y="18" class="title">{_safe(title)}</text>',
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{safe(title)} by structure">',
+        f'<text x="{LEFT}" y="18" class="title">{safe(title)}</text>',
     ]
     parts += [
         f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{height - BOTTOM}" class="grid"/>'
@@ -42,7 +43,7 @@ def box_plot(report: Report, metric: str) -> Markup:
     ]
     for number, (structure, column) in enumerate(columns.items()):
         middle = TOP + row * (number + 0.5)
-        parts.append(f'<text x="{LEFT - 12}" y="{middle + 4:.1f}" class="name">{_safe(structure)}</text>')
+        parts.append(f'<text x="{LEFT - 12}" y="{middle + 4:.1f}" class="name">{safe(structure)}</text>')
         parts += _row(column, middle, row, x)
     return Markup("\n".join([*parts, "</svg>"]))
 
@@ -61,7 +62,7 @@ def _row(column: dict[str, float], middle: float, height: float, x: Callable[[fl
     )
     points = [
         f'<circle cx="{x(value):.1f}" cy="{middle + height * _spread(n):.1f}" r="2.6" class="point">'
-        f"<title>{_safe(case)}: {value:.3f}</title></circle>"
+        f"<title>{safe(case)}: {value:.3f}</title></circle>"
         for n, (case, value) in enumerate(column.items())
     ]
     return [box, *points]
@@ -72,7 +73,7 @@ def _spread(n: int) -> float:
     return JITTER * (2 * ((n * 0.6180339887) % 1) - 1)
 
 
-def _axis(values: Sequence[float], *, unit_interval: bool) -> tuple[float, float, list[float]]:
+def axis_of(values: Sequence[float], *, unit_interval: bool) -> tuple[float, float, list[float]]:
     """Both ends of the axis and its ticks."""
     if not values:
         return 0.0, 1.0, [0.0, 0.5, 1.0]
@@ -89,5 +90,6 @@ def _nice(step: float) -> float:
     return float(next(f * power for f in (1, 2, 5, 10) if f * power >= step * 0.999))
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
+    """The text as it may stand inside a drawing."""
     return str(Markup.escape(text))
