@@ -35,7 +35,7 @@ def test_quoted_cells_may_hold_the_delimiter(tmp_path):
         (b"id,patient\n1,2\n", "one of them 'case'; got id, patient"),
         (b"case,case\na,b\n", "each once"),
         (b"case,patient\na,b,c\n", "line 2 has 3 cells, but there are 2 columns"),
-        (b"case,patient\n,b\n", "line 2 has no case id"),
+        (b"case,patient\n,b\n", "line 2 has no case. Give every case a name of its own"),
         (b"case\n\xff\xfe\n", "is not UTF-8"),
         (b"case\n" + b"a" * 140_000, "is no table: field larger"),
     ],
@@ -44,6 +44,14 @@ def test_a_table_that_cannot_be_understood_is_refused(tmp_path, text, says):
     path = tmp_path / "cases.csv"
     path.write_bytes(text)
     with pytest.raises(DataError, match=says):
+        read_table(path)
+
+
+def test_a_table_may_be_about_other_things_than_cases(tmp_path):
+    path = tmp_path / "gate.csv"
+    path.write_text("structure,metric\nliver,dice\n")
+    assert read_table(path, key="structure").rows[0]["metric"] == "dice"
+    with pytest.raises(DataError, match="one of them 'case'; got structure, metric"):
         read_table(path)
 
 

@@ -1,4 +1,4 @@
-"""Rows: a CSV or TSV table with a case in every line."""
+"""Rows: a CSV or TSV table with a case, or something else that has a name, in every line."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class TableFile:
     rows: tuple[Row, ...]
 
 
-def read_table(path: Path) -> TableFile:
-    """The table in a file: comma, semicolon or tab, UTF-8; the column `case` must be there."""
+def read_table(path: Path, *, key: str = "case") -> TableFile:
+    """The table in a file: comma, semicolon or tab, UTF-8; the column `key` must be there and be filled."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as problem:
@@ -49,13 +49,13 @@ def read_table(path: Path) -> TableFile:
     except csv.Error as problem:
         raise DataError(f"{path}: is no table: {problem}. Save it as CSV again.") from None
     columns = tuple(cell.strip() for cell in lines[0]) if lines else ()
-    if "case" not in columns or len(set(columns)) != len(columns):
+    if key not in columns or len(set(columns)) != len(columns):
         raise DataError(
-            f"{path}: the first line names the columns, each once, one of them 'case'; "
+            f"{path}: the first line names the columns, each once, one of them {key!r}; "
             f"got {', '.join(columns) or 'nothing'}."
         )
     filled = [(n, line) for n, line in enumerate(lines[1:], 2) if any(cell.strip() for cell in line)]
-    return TableFile(path, columns, tuple(_row(path, columns, n, line) for n, line in filled))
+    return TableFile(path, columns, tuple(_row(path, columns, key, n, line) for n, line in filled))
 
 
 def read_facts(path: Path) -> dict[str, Case]:
@@ -70,13 +70,13 @@ def facts(row: Row, columns: Iterable[str]) -> Case:
     return Case(row["case"], (None,), None, group=row["patient"], site=row["site"] or None, extra=extra)
 
 
-def _row(path: Path, columns: tuple[str, ...], line: int, cells: list[str]) -> Row:
+def _row(path: Path, columns: tuple[str, ...], key: str, line: int, cells: list[str]) -> Row:
     if len(cells) > len(columns):
         raise DataError(
             f"{path}: line {line} has {len(cells)} cells, but there are {len(columns)} columns. "
             'Put cells that hold a comma in "quotes".'
         )
     row = Row(line, dict(zip(columns, (cell.strip() for cell in cells), strict=False)))
-    if not row["case"]:
-        raise DataError(f"{path}: line {line} has no case id. Give every case a name of its own.")
+    if not row[key]:
+        raise DataError(f"{path}: line {line} has no {key}. Give every {key} a name of its own.")
     return row
