@@ -4,6 +4,7 @@ from delineate.dataset.case import Case
 from delineate.dataset.check import CheckReport, check
 from delineate.dataset.convert import write_nnunet
 from delineate.dataset.dataset import Dataset
+from delineate.dataset.label_folder import label_files, open_labels
 from delineate.dataset.leakage import find_leaks
 from delineate.dataset.problem import Problem
 from delineate.dataset.splits import Fold, Splits, make_splits
@@ -20,7 +21,9 @@ __all__ = [
     "ValueTable",
     "check",
     "find_leaks",
+    "label_files",
     "make_splits",
+    "open_labels",
     "read_label_table",
     "write_nnunet",
 ]

@@ -13,9 +13,10 @@ import numpy as np
 from delineate.dataset.case import Case
 from delineate.dataset.grids import difference, same_grid
 from delineate.dataset.layouts import listed
-from delineate.dataset.listing import first_file
+from delineate.dataset.listing import described, first_file
 from delineate.dataset.patients import with_patients
 from delineate.dataset.problem import Problem
+from delineate.dataset.table_file import read_facts
 from delineate.dataset.values import ValueTable
 from delineate.errors import DataError
 from delineate.io import LabelFile, read_label_values, read_volume
@@ -101,6 +102,22 @@ class Dataset:
             orphans=(),
             problems=tuple(problem for problem in self.problems if problem.case in wanted),
         )
+
+    def described(self, file: Path) -> Dataset:
+        """The dataset with the patients, sites and further columns that a CSV gives by case.
+
+        Raises:
+            DataError: no line of the table is about a case of this dataset.
+        """
+        facts = read_facts(file)
+        if not self._by_id.keys() & facts.keys():
+            raise DataError(
+                f"{file}: none of its cases ({', '.join(sorted(facts)[:3])}, ...) is one of those here "
+                f"({', '.join(sorted(self._by_id)[:3])}, ...). Name them in its column 'case' as here."
+            )
+        cases = tuple(described(case, facts.get(case.id)) for case in self.cases)
+        unlabelled = tuple(described(case, facts.get(case.id)) for case in self.unlabelled)
+        return replace(self, cases=cases, unlabelled=unlabelled)
 
     def scan(self, case: Case) -> Volume:
         """The scan with its channels in the order of the dataset.

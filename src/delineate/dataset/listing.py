@@ -58,13 +58,14 @@ class Listing:
         ]
         return replace(
             self,
-            cases=tuple(_described(case, facts.get(case.id)) for case in self.cases),
-            unlabelled=tuple(_described(case, facts.get(case.id)) for case in self.unlabelled),
+            cases=tuple(described(case, facts.get(case.id)) for case in self.cases),
+            unlabelled=tuple(described(case, facts.get(case.id)) for case in self.unlabelled),
             problems=(*self.problems, *strange),
         )
 
 
-def _described(case: Case, facts: Case | None) -> Case:
+def described(case: Case, facts: Case | None) -> Case:
+    """The case with the patient, site and further columns that are known of it."""
     if facts is None:
         return case
     group = case.group if facts.group == facts.id else facts.group

@@ -3,6 +3,7 @@
 from delineate.evaluation.assessment import evaluate, evaluate_case, evaluate_dataset
 from delineate.evaluation.baselines import METHODS, Baselines, fit_baselines, segment_classically
 from delineate.evaluation.figures import View, best_view, colors, png, slice_figure
+from delineate.evaluation.folders import Folders
 from delineate.evaluation.measures import MEASURES, Measure, Rules
 from delineate.evaluation.overlap import Confusion, ConfusionTable, EmptyPolicy
 from delineate.evaluation.scores import Counts, Overall, Report, Row, Summary, write_report
@@ -19,6 +20,7 @@ __all__ = [
     "ConfusionTable",
     "Counts",
     "EmptyPolicy",
+    "Folders",
     "Measure",
     "Overall",
     "Report",

@@ -12,6 +12,7 @@ from delineate.lazy import lazy
 if TYPE_CHECKING:
     from delineate.pipeline.cohort import phantoms
     from delineate.pipeline.data import check_folder, convert
+    from delineate.pipeline.measuring import MeasureWishes, evaluate_folders
     from delineate.pipeline.run_folder import Run
     from delineate.pipeline.scans import segment
     from delineate.pipeline.stages import evaluate, pack, plan, prepare, report, run, train
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from delineate.pipeline.wishes import PlanWishes, SegmentWishes, SplitWishes, TrainingWishes
 
 __all__ = [
+    "MeasureWishes",
     "PlanWishes",
     "Run",
     "SegmentWishes",
@@ -29,6 +31,7 @@ __all__ = [
     "check_folder",
     "convert",
     "evaluate",
+    "evaluate_folders",
     "pack",
     "phantoms",
     "plan",
@@ -44,6 +47,7 @@ __getattr__ = lazy(
     {
         "cohort": ("phantoms",),
         "data": ("check_folder", "convert"),
+        "measuring": ("MeasureWishes", "evaluate_folders"),
         "run_folder": ("Run",),
         "scans": ("segment",),
         "stages": ("evaluate", "pack", "plan", "prepare", "report", "run", "train"),

@@ -15,8 +15,6 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from delineate.dataset import Dataset, Splits
 from delineate.errors import RunError
 from delineate.evaluation import (
@@ -41,7 +39,7 @@ from delineate.planning import Plan
 from delineate.record import Record
 from delineate.space import LabelMap
 
-BOOTSTRAP_SEED = 20211  # the same report twice
+USUAL = Rules()
 DICE_ONLY = Rules(metrics=("dice",))
 FITTING_CASES = 8  # training cases from which classical methods take their thresholds
 CLASSICAL_CASES = 20  # measured cases of the classical methods: they need not be known to a hundredth
@@ -70,6 +68,11 @@ class Judge:
     splits: Splits
     device: str
     watch: Watch
+    rules: Rules = USUAL
+
+    def __post_init__(self) -> None:
+        if "dice" not in self.rules.metrics:  # it decides which configuration is given away
+            object.__setattr__(self, "rules", self.rules.but(metrics=("dice", *self.rules.metrics)))
 
     def verdict(self) -> Report:
         """The report of the chosen candidate; all that was measured is in RUN/evaluation."""
@@ -156,8 +159,7 @@ class Judge:
             scan, reference = self.dataset.pair(self.dataset.case(case))
             return reference, segment_classically(scan, fitted, method)
 
-        rng = np.random.default_rng(BOOTSTRAP_SEED)
-        return evaluate(cases, load, rng=rng, rules=DICE_ONLY, workers=os.cpu_count() or 1).mean()
+        return evaluate(cases, load, rules=DICE_ONLY, workers=os.cpu_count() or 1).mean()
 
     def _measured(self, candidate: Candidate, cleanup: CleanUp | None = None) -> Report:
         self._predict(candidate)
@@ -166,8 +168,8 @@ class Judge:
             return evaluate(
                 tuple(self.cases),
                 lambda case: self.pair(candidate, case, cleanup),
-                rng=np.random.default_rng(BOOTSTRAP_SEED),
                 title=title,
+                rules=self.rules,
                 groups={case: self.dataset.case(case).group for case in self.cases},
                 workers=os.cpu_count() or 1,
                 progress=progress,

@@ -19,7 +19,7 @@ from delineate.dataset import (
     make_splits,
 )
 from delineate.errors import DataError, RunError
-from delineate.evaluation import Report
+from delineate.evaluation import Report, Rules
 from delineate.pipeline.judge import Judge
 from delineate.pipeline.package import write_package
 from delineate.pipeline.page import write_page
@@ -116,11 +116,13 @@ def train(
         Teacher(opened, opened.plan(), opened.splits(), how, watch).teach(folds=folds, use=use)
 
 
-def evaluate(folder: Path, watch: Watch, *, device: str = "cpu") -> Report:
+def evaluate(folder: Path, watch: Watch, *, device: str = "cpu", rules: Rules | None = None) -> Report:
     """Segments each fold's validation cases, measures them, and chooses the best configuration."""
     opened = Run.open(folder)
     with opened.locked():
-        judge = Judge(opened, opened.plan(), opened.dataset(), opened.splits(), device, watch)
+        judge = Judge(
+            opened, opened.plan(), opened.dataset(), opened.splits(), device, watch, rules or Rules()
+        )
         return judge.verdict()
 
 
