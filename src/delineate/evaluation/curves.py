@@ -1,0 +1,92 @@
+"""Curves: what is found, and what is invented, as the score from which a candidate counts is lowered.
+
+All functions take leading axes: (draw, ...) weights of a bootstrap give one curve a draw. Candidates of one
+score come in together, so that the order in which they are listed does not matter.
+
+Sources: Everingham 2010, doi:10.1007/s11263-009-0275-4 (precision made monotone); Lin 2014,
+arXiv:1405.0312 (101 points); Niemeijer 2011, doi:10.1109/TMI.2010.2072789 (mean sensitivity).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+AreaBy = Literal["steps", "101 points"]
+"""How the area under precision over recall is measured, precision being made monotone first.
+
+steps       exactly: every step of recall times its precision (VOC since 2010)
+101 points  the mean of the precision at recall 0, 0.01 ... 1 (COCO)
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Ladder:
+    """Scores from the highest down, equal ones on one rung.
+
+    order  (event,) places of the events, the highest score first
+    ends   (rung,) the last event of each rung, in that order
+    """
+
+    order: Indices
+    ends: Indices
+    scores: Numbers  # (rung,)
+
+    @classmethod
+    def of(cls, scores: Numbers) -> Ladder:
+        """The ladder of the events with these scores."""
+        order = np.argsort(-scores, kind="stable")
+        descending = scores[order]
+        ends = np.flatnonzero(np.append(np.diff(descending) != 0, len(scores) > 0))
+        return cls(order, ends, descending[ends])
+
+    def reached(self, amounts: Numbers) -> Numbers:
+        """(..., event) -> (..., rung): the sum of the amounts down to each rung."""
+        return np.asarray(np.cumsum(amounts[..., self.order], axis=-1)[..., self.ends])
+
+
+def average_precision(
+    ladder: Ladder, right: Numbers, wrong: Numbers, total: Numbers, by: AreaBy = "steps"
+) -> Numbers:
+    """The area under precision over recall (...,); NaN where there is nothing to find.
+
+    right, wrong  (..., event) how much of each candidate is right, and wrong
+    total         (...,) how much there is to find
+    """
+    found, called = ladder.reached(right), ladder.reached(right + wrong)
+    recall = _shares(found, np.asarray(total)[..., None])
+    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    envelope = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+    if by == "steps":
+        steps = np.diff(recall, axis=-1, prepend=0)
+        area = (steps * envelope).sum(axis=-1)
+    else:
+        area = _mean_at_points(recall, envelope)
+    return np.asarray(np.where(np.asarray(total) > 0, area, np.nan))
+
+
+def sensitivities(rates: Numbers, false_positives: Numbers, found: Numbers) -> Numbers:
+    """The sensitivity at each rate of false positives per scan, between the rungs interpolated linearly.
+
+    false_positives, found  (rung,) per scan and as a share; below the first rung nothing is found, beyond
+                            the last no more is
+    """
+    return np.asarray(np.interp(rates, np.append(0.0, false_positives), np.append(0.0, found)))
+
+
+def _mean_at_points(recall: Numbers, envelope: Numbers) -> Numbers:
+    points = np.linspace(0, 1, 101)
+    rungs = recall.shape[-1]
+    flat = zip(recall.reshape(-1, rungs), envelope.reshape(-1, rungs), strict=True)
+    means = [np.append(e, 0.0)[np.searchsorted(r, points, side="left")].mean() for r, e in flat]
+    return np.asarray(means).reshape(recall.shape[:-1])
+
+
+def _shares(parts: Numbers, whole: Numbers) -> Numbers:
+    return np.asarray(np.divide(parts, whole, out=np.zeros_like(parts), where=whole > 0))
