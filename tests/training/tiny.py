@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from delineate.networks import device_of
 from delineate.planning.plan import Training
 from delineate.preparation.patches import Batch
 from delineate.space import LabelSchema
 from delineate.training.loop import Task, fit
-from delineate.training.precision import device_of, mode_of
+from delineate.training.precision import mode_of
 from delineate.training.world import World
 
 SCHEMA = LabelSchema.of("ball", "shell")

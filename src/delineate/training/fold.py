@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from delineate.networks import build_network
+from delineate.networks import build_network, device_of
 from delineate.networks.build import inputs_of
 from delineate.planning.plan import ConfigurationName, Plan
 from delineate.preparation.batches import Batches
@@ -20,7 +20,7 @@ from delineate.preparation.store import Store
 from delineate.training.checkpoint import Basis
 from delineate.training.loop import Supply, Task, fit
 from delineate.training.pace import Clock
-from delineate.training.precision import device_of, mode_of
+from delineate.training.precision import mode_of
 from delineate.training.watch import Watch, unwatched
 from delineate.training.world import SAVE_EVERY_S, World
 

@@ -13,9 +13,10 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from delineate.networks import Precision, device_of
 from delineate.training.losses import Total, alone
 from delineate.training.pace import Clock
-from delineate.training.precision import Wanted, device_of, mode_of
+from delineate.training.precision import mode_of
 from delineate.training.watch import Watch, unwatched
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class World:
     def alone(
         cls,
         device: str = "cpu",
-        precision: Wanted = "auto",
+        precision: Precision = "auto",
         *,
         clock: Clock = time.monotonic,
         watch: Watch = unwatched,
