@@ -38,7 +38,8 @@ def test_everything_that_was_measured_is_on_disk_for_people_and_machines(places,
     assert Report.load(out / "report.json") == report
     page = (out / "report.html").read_text()
     assert "nobody says what the values" in page
-    assert "Dice: 2 TP / (2 TP + FP + FN) in voxels (1)" in page
+    assert "Dice: 2 TP / (2 TP + FP + FN) in voxels" in page
+    assert "Reference (ml): volume of the reference" in page
     assert page.count("data:image/png") == 3
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from delineate.errors import DataError
 from delineate.evaluation import Folders, Report, Rules, evaluate, write_report
 from delineate.evaluation.folders import NoPrediction
-from delineate.evaluation.showing import case_section, headline, score_section
+from delineate.evaluation.showing import case_section, heading, headline, score_section
 from delineate.io.disk import write_text
 from delineate.page import Items, Section, render_page
 from delineate.pipeline.watch import Watch
@@ -83,5 +83,5 @@ def _rules(report: Report) -> Section:
     measures = report.rules.measures
     return Section(
         "What the numbers mean",
-        (Items(tuple(f"{m.title}: {report.rules.definition(m)} ({m.unit})" for m in measures)),),
+        (Items(tuple(f"{heading(m)}: {report.rules.definition(m)}" for m in measures)),),
     )
