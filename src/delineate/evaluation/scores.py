@@ -18,7 +18,7 @@ import numpy as np
 
 from delineate.errors import DataError
 from delineate.evaluation.measures import MEASURES, Rules
-from delineate.evaluation.statistics import Bootstrap, Numbers, percentile_interval
+from delineate.evaluation.statistics import INTERVALS, Bootstrap, Estimate, IntervalMethod, Numbers
 from delineate.io.disk import write_text
 from delineate.record import Record
 
@@ -56,8 +56,10 @@ class Summary(Record):
     q3: float | None
     low: float | None
     high: float | None
-    ci_low: float | None  # 95 % bootstrap interval of the mean, whole patients drawn
+    ci_low: float | None  # 95 % interval of the mean, by patient, as the rules name it
     ci_high: float | None
+    median_ci_low: float | None = None  # and of the median
+    median_ci_high: float | None = None
 
 
 class Counts(Record):
@@ -182,10 +184,9 @@ class Report(Record):
         cells = [_cell(by_metric[m.name]) for m in shown]
         lines.append(f"| **mean of structures** | {len(self.cases)} | | | | {' | '.join(cells)} |")
         notes = [f"- {m.title}: {self.rules.definition(m)}" for m in shown]
-        return (
-            "\n".join([*lines, "", "Mean [95 % interval], n where values are missing and left out.", *notes])
-            + "\n"
-        )
+        how = f"95 % interval, {INTERVALS[self.rules.interval]}"
+        lines += ["", f"Mean [{how}], n where values are missing and left out.", *notes]
+        return "\n".join(lines) + "\n"
 
 
 def _doubts(counts: Counts, rules: Rules) -> Iterator[str]:
@@ -225,11 +226,12 @@ def report_of(
         if bootstrap is None:
             break
         words = (measure.name, rules.definition(measure), measure.unit)
+        method = rules.interval
         mine = [columns[structure, measure.name] for structure in structures]
         summaries += [
-            _summary(s, words, column, bootstrap) for s, column in zip(structures, mine, strict=True)
+            _summary(s, words, column, bootstrap, method) for s, column in zip(structures, mine, strict=True)
         ]
-        overall.append(_overall(words, mine, bootstrap))
+        overall.append(_overall(words, mine, bootstrap, method))
     return Report(
         title=title,
         rules=rules,
@@ -250,6 +252,22 @@ def write_report(report: Report, folder: Path) -> None:
     write_text(folder / "summary.md", f"# {report.title}\n\n{report.to_markdown()}")
 
 
+def read_report(path: Path) -> Report:
+    """The report in a folder that was evaluated (a run's as well), or in its `report.json`.
+
+    Raises:
+        DataError: there is none.
+    """
+    places = [path] if path.is_file() else [path / "report.json", path / "evaluation" / "report.json"]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise DataError(
+            f"{path}: holds no report. Expected report.json, or a folder with one:  "
+            f"delineate evaluate REFERENCES PREDICTIONS -o {path}"
+        )
+    return Report.load(file)
+
+
 Columns = dict[tuple[str, str], Numbers]  # (structure, metric) -> (case,), NaN where missing
 Words = tuple[str, str, str]  # metric, definition, unit
 
@@ -266,14 +284,17 @@ def _columns(rows: Sequence[Row], cases: tuple[str, ...]) -> Columns:
     return columns
 
 
-def _summary(structure: str, words: Words, column: Numbers, bootstrap: Bootstrap) -> Summary:
+def _summary(
+    structure: str, words: Words, column: Numbers, bootstrap: Bootstrap, method: IntervalMethod
+) -> Summary:
     metric, definition, unit = words
     there = column[~np.isnan(column)]
     quartiles: list[float | None] = [None] * 5
     if len(there):
         quartiles = [float(q) for q in np.quantile(there, [0, 0.25, 0.5, 0.75, 1])]
     low, q1, median, q3, high = quartiles
-    ends = bootstrap.interval(column) or (None, None)
+    ends = bootstrap.interval(column, method=method) or (None, None)
+    middle = bootstrap.interval(column, method=method, of="median") or (None, None)
     return Summary(
         structure=structure,
         metric=metric,
@@ -290,21 +311,25 @@ def _summary(structure: str, words: Words, column: Numbers, bootstrap: Bootstrap
         high=high,
         ci_low=ends[0],
         ci_high=ends[1],
+        median_ci_low=middle[0],
+        median_ci_high=middle[1],
     )
 
 
-def _overall(words: Words, columns: Sequence[Numbers], bootstrap: Bootstrap) -> Overall:
+def _overall(
+    words: Words, columns: Sequence[Numbers], bootstrap: Bootstrap, method: IntervalMethod
+) -> Overall:
     metric, definition, unit = words
-    there = [column for column in columns if not np.isnan(column).all()]
+    parts = [estimate for column in columns if (estimate := bootstrap.mean(column)) is not None]
     ends = None
-    if there and all(bootstrap.interval(column) is not None for column in there):
-        ends = percentile_interval(np.mean([bootstrap.means(column) for column in there], axis=0))
+    if parts and all(part.patients > 1 for part in parts):
+        ends = Estimate.average(parts).interval(method)
     return Overall(
         metric=metric,
         definition=definition,
         unit=unit,
-        structures=len(there),
-        mean=_mean([float(np.nanmean(column)) for column in there]),
+        structures=len(parts),
+        mean=_mean([part.value for part in parts]),
         ci_low=ends[0] if ends else None,
         ci_high=ends[1] if ends else None,
     )

@@ -8,6 +8,7 @@ from delineate.evaluation.figures import best_view, colors, png, slice_figure
 from delineate.evaluation.measures import MEASURES, Measure
 from delineate.evaluation.plots import box_plot
 from delineate.evaluation.scores import Overall, Report, Summary
+from delineate.evaluation.statistics import INTERVALS
 from delineate.page import Cell, Color, Figure, Gallery, Picture, Section, Table, picture_uri
 from delineate.progress import Progress, silent
 from delineate.space import LabelMap, Volume
@@ -35,7 +36,7 @@ def score_section(report: Report) -> Section:
     """Means with their intervals, and a plot of every case."""
     heads, rows = _table(report)
     caption = (
-        "Mean over cases and its 95 % bootstrap interval, whole patients drawn. "
+        f"Mean over cases and its 95 % interval ({INTERVALS[report.rules.interval]}). "
         f"{EMPTY_IN_WORDS[report.rules.empty]} "
         "Missed: nothing predicted where the reference has some. Invented: predicted where it has none."
     )

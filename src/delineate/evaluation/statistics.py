@@ -33,6 +33,12 @@ Interval = tuple[float, float]
 IntervalMethod = Literal["bca_expanded", "bca", "percentile", "t"]
 Middle = Literal["mean", "median"]
 METHODS: tuple[IntervalMethod, ...] = get_args(IntervalMethod)
+INTERVALS: dict[IntervalMethod, str] = {  # in words, as they stand below a table
+    "bca_expanded": "BCa bootstrap over patients, widened for few",
+    "bca": "BCa bootstrap over patients",
+    "percentile": "percentile bootstrap over patients",
+    "t": "Student's t over patients",
+}
 
 DRAWS = 2000  # the ends of a 95 % interval are then known to about a hundredth of its width
 LEVEL = 0.95

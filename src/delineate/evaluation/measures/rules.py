@@ -10,6 +10,7 @@ from delineate.evaluation.measures.counts import OVERLAPS, VOLUMES
 from delineate.evaluation.measures.pair import Measure, Pair, Value
 from delineate.evaluation.measures.surfaces import SURFACES
 from delineate.evaluation.overlap import EmptyPolicy
+from delineate.evaluation.statistics import METHOD, IntervalMethod
 from delineate.record import Record
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*OVERLAPS, *VOLUMES, *SURFACES)}
@@ -27,6 +28,7 @@ class Rules(Record):
     tolerance_mm  how far apart surfaces may be and still agree (NSD)
     regrid        resample a prediction that is on another grid than its reference, and note it, instead
                   of refusing it
+    interval      how the interval of every mean and median is found, see `statistics`
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = (
@@ -45,6 +47,7 @@ class Rules(Record):
     missed: Literal["missing", "diagonal"] = "missing"
     tolerance_mm: Annotated[float, Field(gt=0)] = 1.0
     regrid: bool = False
+    interval: IntervalMethod = METHOD
 
     @model_validator(mode="after")
     def _known(self) -> Self:
