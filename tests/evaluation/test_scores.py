@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from delineate.errors import DataError, RecordError
-from delineate.evaluation import Report, Row, Rules, write_report
+from delineate.evaluation import Report, Row, Rules, read_report, write_report
 from delineate.evaluation.scores import report_of
 
 RULES = Rules(metrics=("dice", "hd95"))
@@ -186,3 +187,11 @@ def test_one_case_has_a_mean_but_no_interval():
     found = report.summary("organ", "dice")
     assert (found.mean, found.sd, found.ci_low) == (0.9, None, None)
     assert "| 0.900 |" in report.to_markdown()
+
+
+def test_a_report_is_found_in_its_folder_in_a_run_and_by_its_own_name(report, tmp_path):
+    write_report(report, tmp_path / "run" / "evaluation")
+    for place in ("run", "run/evaluation", "run/evaluation/report.json"):
+        assert read_report(tmp_path / place) == report
+    with pytest.raises(DataError, match=r"holds no report\. Expected report.json, or a folder with one"):
+        read_report(tmp_path)

@@ -2,16 +2,19 @@
 
 from delineate.evaluation.assessment import evaluate, evaluate_case, evaluate_dataset
 from delineate.evaluation.baselines import METHODS, Baselines, fit_baselines, segment_classically
+from delineate.evaluation.criteria import LITERATURE, Criterion, Gate, read_gate
 from delineate.evaluation.figures import View, best_view, colors, png, slice_figure
 from delineate.evaluation.folders import Folders
+from delineate.evaluation.gate import Judgement, Verdict, judge
 from delineate.evaluation.measures import MEASURES, Measure, Rules
 from delineate.evaluation.overlap import Confusion, ConfusionTable, EmptyPolicy
-from delineate.evaluation.scores import Counts, Overall, Report, Row, Summary, write_report
+from delineate.evaluation.scores import Counts, Overall, Report, Row, Summary, read_report, write_report
 from delineate.evaluation.statistics import Bootstrap
 from delineate.evaluation.surface import SurfaceDistances, area_distances, border_distances
 from delineate.evaluation.volume import Volumes
 
 __all__ = [
+    "LITERATURE",
     "MEASURES",
     "METHODS",
     "Baselines",
@@ -19,8 +22,11 @@ __all__ = [
     "Confusion",
     "ConfusionTable",
     "Counts",
+    "Criterion",
     "EmptyPolicy",
     "Folders",
+    "Gate",
+    "Judgement",
     "Measure",
     "Overall",
     "Report",
@@ -28,6 +34,7 @@ __all__ = [
     "Rules",
     "Summary",
     "SurfaceDistances",
+    "Verdict",
     "View",
     "Volumes",
     "area_distances",
@@ -38,7 +45,10 @@ __all__ = [
     "evaluate_case",
     "evaluate_dataset",
     "fit_baselines",
+    "judge",
     "png",
+    "read_gate",
+    "read_report",
     "segment_classically",
     "slice_figure",
     "write_report",
