@@ -14,6 +14,7 @@ from delineate.cli import (
     check,
     convert,
     evaluate,
+    gate,
     pack,
     phantoms,
     plan,
@@ -38,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (check, run, plan, prepare, train, evaluate, report, pack, segment, convert, phantoms):
+for verb in (check, run, plan, prepare, train, evaluate, gate, report, pack, segment, convert, phantoms):
     app.command(verb.NAME)(verb.command)
 
 
