@@ -52,11 +52,13 @@ class Estimate:
 
     draws    (draw,) its value in every draw; NaN where a draw has no value at all
     without  (group,) its value without each group; NaN for groups that have no part in it
+    freedom  degrees of freedom of its spread; None: one less than the patients
     """
 
     value: float
     draws: Numbers
     without: Numbers
+    freedom: int | None = None
 
     @property
     def patients(self) -> int:
@@ -101,10 +103,14 @@ class Estimate:
             case "bca":
                 return self._bca(ndtri((1 + level) / 2))
             case "bca_expanded":  # draws have the variance with n, not n - 1
-                return self._bca(self._t(level) * np.sqrt(self.patients / (self.patients - 1)))
+                return self._bca(self._t(level) * np.sqrt((self._freedom + 1) / self._freedom))
+
+    @property
+    def _freedom(self) -> int:
+        return self.patients - 1 if self.freedom is None else self.freedom
 
     def _t(self, level: float) -> float:
-        return float(stdtrit(self.patients - 1, (1 + level) / 2))
+        return float(stdtrit(self._freedom, (1 + level) / 2))
 
     @property
     def _is_constant(self) -> bool:
