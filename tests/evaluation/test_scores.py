@@ -79,6 +79,23 @@ def test_a_summary_is_that_of_numpy(report):
     assert found.low <= found.ci_low < found.mean < found.ci_high <= found.high
 
 
+def test_intervals_are_found_in_the_way_that_the_rules_name():
+    found = {name: make(RULES.but(interval=name)) for name in ("bca_expanded", "bca", "percentile", "t")}
+    widths = {name: r.summary("organ", "dice") for name, r in found.items()}
+    assert len({(s.ci_low, s.ci_high) for s in widths.values()}) == 4
+    assert len({(r.overall[0].ci_low, r.overall[0].ci_high) for r in found.values()}) == 4
+    values = [0.9, 0.8, 0.7, 0, 0]
+    peer = stats.ttest_1samp(values, 0).confidence_interval()
+    assert (widths["t"].ci_low, widths["t"].ci_high) == pytest.approx(tuple(peer))
+    assert "95 % interval, Student's t over patients]" in found["t"].to_markdown()
+    assert "BCa bootstrap over patients, widened for few" in make().to_markdown()
+
+
+def test_the_median_has_its_interval_too(report):
+    dice = report.summary("organ", "dice")
+    assert 0 <= dice.median_ci_low < dice.median <= dice.median_ci_high <= 0.9
+
+
 def test_what_is_missed_and_what_is_invented_is_counted(report):
     organ, cyst = report.counts
     assert (organ.cases, organ.empty_reference) == (6, 2)
