@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from delineate.errors import DataError, GeometryError
 from delineate.evaluation.curves import AreaBy
-from delineate.evaluation.matching import Ids, Indices, Numbers, Overlaps
+from delineate.evaluation.matching import UNIQUE, Assignment, Ids, Indices, Numbers, Overlaps
 from delineate.evaluation.objects import InstanceMap
 from delineate.evaluation.overlap import EmptyPolicy
 from delineate.record import Record
@@ -39,13 +39,15 @@ class InstanceRules(Record):
     """When an object counts as found, and what is said where there is none.
 
     iou         that partners have to exceed for PQ, DQ, SQ, precision and recall. From one half on partners
-                are unique; below, they are assigned.
+                are unique; below, they are assigned
+    assignment  how, see `Assignment`
     thresholds  IoU at which F1 and AP are given; their mean is that of AP
     area        how the area under precision over recall is measured, where predictions have scores
     empty       ratios where a map is empty, see `EmptyPolicy`
     """
 
     iou: Threshold = 0.5
+    assignment: Assignment = "overlapping"
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1)] = FROM_HALF
     area: AreaBy = "101 points"
     empty: EmptyPolicy = "missing"
@@ -155,8 +157,8 @@ class Tally:
     @classmethod
     def of(cls, overlaps: Overlaps, rules: InstanceRules) -> Tally:
         """The sums of one case."""
-        here = overlaps.matched(rules.iou)
-        at = [overlaps.matched(threshold) for threshold in rules.thresholds]
+        here = overlaps.matched(rules.iou, rules.assignment)
+        at = [overlaps.matched(threshold, rules.assignment) for threshold in rules.thresholds]
         joint, union = _aggregated(overlaps, overlaps.nearest)
         joint_unique, union_unique = _aggregated(overlaps, overlaps.assigned)
         parts = overlaps.reference_sizes[overlaps.rows], overlaps.prediction_sizes[overlaps.columns]
@@ -231,7 +233,7 @@ class InstanceMeasure:
 
 def instance_measures(rules: InstanceRules) -> tuple[InstanceMeasure, ...]:
     """What is said about the objects of a case, and about those of all cases in one pool."""
-    above = f"IoU > {rules.iou:g}" + ("" if rules.iou >= 0.5 else ", assigned")
+    above = f"IoU > {rules.iou:g}" + ("" if rules.iou >= UNIQUE else f", {rules.assignment} assigned")
     high: tuple[tuple[str, str, str, Callable[[Tally], Numbers]], ...] = (
         ("pq", "PQ", f"sum of IoU / (TP + FP/2 + FN/2), {above}", lambda t: _share(t.iou, _objects(t))),
         ("dq", "DQ", f"TP / (TP + FP/2 + FN/2), {above}", lambda t: _share(t.found, _objects(t))),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import fastremap
 import numpy as np
@@ -30,6 +30,13 @@ from delineate.evaluation.overlap import Mask
 Ids = npt.NDArray[np.integer[Any]]  # 0 is background, any other value is one object
 Indices = npt.NDArray[np.intp]
 Numbers = npt.NDArray[np.float64]
+
+Assignment = Literal["overlapping", "exceeding"]
+"""Which pairs are assigned where partners are not unique by themselves.
+
+overlapping  all, and then those whose IoU is above the threshold count (HoVer-Net, MONAI)
+exceeding    only those whose IoU is above the threshold (panoptica)
+"""
 
 UNIQUE = 0.5  # IoU above which an object has no second partner
 DENSE = 1 << 22  # cells of a table that is still counted whole
@@ -117,12 +124,7 @@ class Overlaps:
 
         The sum of their IoU is the largest there is.
         """
-        weights = self.shared / (self.unions + EQUAL)
-        chosen = [
-            pairs[_best(self.rows[pairs], self.columns[pairs], weights[pairs])]
-            for pairs in self._separate_groups()
-        ]
-        return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, np.intp)
+        return self._assigned(np.arange(len(self.rows)))
 
     @cached_property
     def nearest(self) -> Indices:
@@ -135,12 +137,17 @@ class Overlaps:
         first[1:] = np.diff(self.rows[order]) > 0
         return order[first]
 
-    def matched(self, threshold: float) -> Matching:
+    def matched(self, threshold: float, assignment: Assignment = "overlapping") -> Matching:
         """The partners whose IoU is above `threshold`, and how many objects have none."""
         if not 0 <= threshold < 1:
             raise DataError(f"an IoU to be exceeded is at least 0 and below 1, got {threshold}")
-        pairs = self.assigned if threshold < UNIQUE else np.arange(len(self.rows))
-        pairs = pairs[self.iou[pairs] > threshold]
+        above = self.iou > threshold
+        if threshold >= UNIQUE:
+            pairs = np.flatnonzero(above)
+        elif assignment == "overlapping":
+            pairs = self.assigned[above[self.assigned]]
+        else:
+            pairs = self._assigned(np.flatnonzero(above))
         alone = np.ones(len(self.prediction_ids), bool)
         alone[self.columns[pairs]] = False
         return Matching(
@@ -156,26 +163,29 @@ class Overlaps:
 
         Each takes, of the references that are free, the one of largest IoU above `threshold`.
         """
-        right = np.zeros(len(self.prediction_ids), bool)
-        taken = np.zeros(len(self.reference_ids), bool)
         pairs = np.flatnonzero(self.iou > threshold)
-        order = np.lexsort((self.rows[pairs], -self.iou[pairs], -scores[self.columns[pairs]]))
-        for row, column in zip(self.rows[pairs[order]], self.columns[pairs[order]], strict=True):
-            if not taken[row] and not right[column]:
-                taken[row] = right[column] = True
-        return right
+        return claimed(self.rows[pairs], self.columns[pairs], self.iou[pairs], scores)
 
-    def _separate_groups(self) -> list[Indices]:
-        """The pairs, divided such that no object is in two groups."""
-        if not len(self.rows):
+    def _assigned(self, among: Indices) -> Indices:
+        """Of the pairs named, those that are chosen when each object has at most one partner."""
+        weights = self.shared / (self.unions + EQUAL)
+        chosen = [
+            pairs[_best(self.rows[pairs], self.columns[pairs], weights[pairs])]
+            for pairs in self._separate_groups(among)
+        ]
+        return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, np.intp)
+
+    def _separate_groups(self, among: Indices) -> list[Indices]:
+        """The pairs named, divided such that no object is in two groups."""
+        if not len(among):
             return []
         count = len(self.reference_ids) + len(self.prediction_ids)
-        ends = (self.rows, self.columns + len(self.reference_ids))
-        graph = coo_array((np.ones(len(self.rows), bool), ends), shape=(count, count))
+        ends = (self.rows[among], self.columns[among] + len(self.reference_ids))
+        graph = coo_array((np.ones(len(among), bool), ends), shape=(count, count))
         _, group = connected_components(graph, directed=False)
-        mine = group[self.rows]
+        mine = group[self.rows[among]]
         order = np.argsort(mine, kind="stable")
-        return np.split(order, np.flatnonzero(np.diff(mine[order])) + 1)
+        return np.split(among[order], np.flatnonzero(np.diff(mine[order])) + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +202,21 @@ class Matching:
     iou: Numbers
     missed: int
     invented: int
+
+
+def claimed(rows: Indices, columns: Indices, worth: Numbers, scores: Numbers) -> Mask:
+    """Which predictions get a partner when they choose in the order of their scores, the best that is free.
+
+    rows, columns, worth  (pair,) a reference, a prediction that may have it, and how much it is wanted
+    """
+    right = np.zeros(len(scores), bool)
+    taken: set[int] = set()
+    order = np.lexsort((rows, -worth, -scores[columns]))
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        if row not in taken and not right[column]:
+            taken.add(row)
+            right[column] = True
+    return right
 
 
 def _numbered(ids: Ids) -> tuple[Ids, Indices]:

@@ -1,0 +1,243 @@
+"""Detection report: FROC and average precision of many scans, with intervals that draw whole patients."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from delineate.errors import DataError
+from delineate.evaluation.curves import AreaBy, Ladder, average_precision, sensitivities
+from delineate.evaluation.detection import CaseDetections, DetectionRules, detect
+from delineate.evaluation.matching import Indices, Numbers
+from delineate.evaluation.objects import InstanceMap
+from delineate.evaluation.statistics import Bootstrap, percentile_interval
+from delineate.progress import Progress, silent
+from delineate.record import Record
+
+Load = Callable[[str], tuple[InstanceMap, InstanceMap]]  # case -> lesions, candidates with scores
+
+SEED = 20211  # of the bootstrap where no generator is given: the same report twice
+
+
+class Estimate(Record):
+    """A value and its 95 % bootstrap interval, whole patients drawn; None where there is nothing to find."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class RatePoint(Record):
+    """The sensitivity at a rate of false positives per scan."""
+
+    rate: float
+    sensitivity: Estimate
+
+
+class CurvePoint(Record):
+    """What is found where candidates count from a score on."""
+
+    score: float
+    false_positives: float  # per scan
+    sensitivity: float
+
+
+class LesionHit(Record):
+    """One lesion, and the highest score that hits it; None where none does."""
+
+    case: str
+    lesion: int
+    volume_ml: float
+    score: float | None
+
+
+class DetectionReport(Record):
+    """How the lesions of many scans were found, at every number of false alarms."""
+
+    version: Literal[1] = 1
+    title: str
+    rules: DetectionRules
+    cases: tuple[str, ...]
+    groups: dict[str, str]  # case -> patient
+    candidates: int
+    rates: tuple[RatePoint, ...]
+    cpm: Estimate  # the mean of the sensitivities at the rates
+    average_precision: Estimate
+    curve: tuple[CurvePoint, ...]  # from the highest score down
+    lesions: tuple[LesionHit, ...]
+
+    def to_csv(self) -> str:
+        """The curve as comma-separated values."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("score", "false_positives_per_scan", "sensitivity"))
+        writer.writerows((repr(p.score), repr(p.false_positives), repr(p.sensitivity)) for p in self.curve)
+        return text.getvalue()
+
+    def to_markdown(self) -> str:
+        """The sensitivity at each rate, their mean, and average precision."""
+        found = sum(lesion.score is not None for lesion in self.lesions)
+        lines = [
+            f"{len(self.lesions)} lesions in {len(self.cases)} scans; {self.candidates} candidates hit "
+            f"{found} of them ({self.rules.words}).",
+            "",
+            "| false positives per scan | sensitivity |",
+            "|---|---|",
+            *(f"| {point.rate:g} | {_cell(point.sensitivity)} |" for point in self.rates),
+            f"| **mean (CPM)** | {_cell(self.cpm)} |",
+            f"| average precision ({self.rules.area}) | {_cell(self.average_precision)} |",
+            "",
+            "Value [95 % interval].",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def _cell(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def evaluate_detection(
+    cases: Sequence[str],
+    load: Load,
+    *,
+    rng: np.random.Generator | None = None,
+    title: str = "Detection",
+    groups: Mapping[str, str] | None = None,
+    rules: DetectionRules | None = None,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> DetectionReport:
+    """The report of many scans.
+
+    load    gives lesions and candidates of a case; called in `workers` threads
+    groups  case -> patient; a case that is not named is a patient of its own
+    rng     draws the bootstrap of the intervals; None draws the same one every time
+    """
+    rules = rules or DetectionRules()
+    rng = np.random.default_rng(SEED) if rng is None else rng
+    if not cases or len(set(cases)) != len(cases):
+        raise DataError(f"expected cases with different names, got {len(cases)} of {len(set(cases))} names")
+    found: list[CaseDetections] = []
+    with ThreadPoolExecutor(workers) as pool:
+        for done, one in enumerate(pool.map(lambda case: detect(*load(case), case, rules=rules), cases), 1):
+            found.append(one)
+            progress(done, len(cases), one.case)
+    known = groups or {}
+    patients = {case: known.get(case, case) for case in cases}
+    bootstrap = Bootstrap.drawn(list(patients.values()), rng)
+    # The first row is what was measured; the others are drawn again.
+    weights = np.concatenate([np.ones((1, len(cases))), bootstrap.weights[:, bootstrap.membership]])
+    totals = weights @ np.array([len(one.lesion_ids) for one in found], float)
+    curves = Curves.of(found)
+    sensitivity = curves.sensitivity(weights, totals, rules.rates)
+    has_spread = bootstrap.weights.shape[1] > 1
+    return DetectionReport(
+        title=title,
+        rules=rules,
+        cases=tuple(cases),
+        groups=patients,
+        candidates=sum(len(one.scores) for one in found),
+        rates=tuple(
+            RatePoint(rate=rate, sensitivity=_estimate(sensitivity[:, n], has_spread))
+            for n, rate in enumerate(rules.rates)
+        ),
+        cpm=_estimate(sensitivity.mean(axis=1), has_spread),
+        average_precision=_estimate(curves.precision(weights, totals, rules.area), has_spread),
+        curve=curves.points(len(cases), int(totals[0])),
+        lesions=tuple(hit for one in found for hit in _hits(one)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """The events of all scans in the order of their scores, each with the place of its scan.
+
+    found         (event,) 1 where a lesion is found, 0 where an alarm is false
+    right, wrong  (candidate,) for average precision
+    """
+
+    events: Ladder
+    event_case: Indices
+    found: Numbers
+    candidates: Ladder
+    candidate_case: Indices
+    right: Numbers
+    wrong: Numbers
+
+    @classmethod
+    def of(cls, cases: Sequence[CaseDetections]) -> Curves:
+        """Those of the scans, in their order."""
+        scores, place, found = [], [], []
+        for n, one in enumerate(cases):
+            best, false = one.best[one.best > -np.inf], one.scores[one.false_alarms]
+            scores += [best, false]
+            place.append(np.full(len(best) + len(false), n))
+            found += [np.ones(len(best)), np.zeros(len(false))]
+        everything = np.concatenate([one.scores for one in cases])
+        right = np.concatenate([one.right for one in cases])
+        unjudged = np.concatenate([one.unjudged for one in cases])
+        return cls(
+            events=Ladder.of(np.concatenate(scores)),
+            event_case=np.concatenate(place),
+            found=np.concatenate(found),
+            candidates=Ladder.of(everything),
+            candidate_case=np.repeat(np.arange(len(cases)), [len(one.scores) for one in cases]),
+            right=right.astype(float),
+            wrong=(~right & ~unjudged).astype(float),
+        )
+
+    def sensitivity(self, weights: Numbers, totals: Numbers, rates: Sequence[float]) -> Numbers:
+        """(draw, rate), with `weights` (draw, case) and `totals` (draw,) lesions; NaN without lesions."""
+        result = np.full((len(weights), len(rates)), np.nan)
+        for n in np.flatnonzero(totals > 0):
+            found, false = self._reached(weights[n])
+            result[n] = sensitivities(np.array(rates), false / weights[n].sum(), found / totals[n])
+        return result
+
+    def precision(self, weights: Numbers, totals: Numbers, area: AreaBy) -> Numbers:
+        """(draw,) average precision."""
+        found = []
+        for weight, total in zip(weights, totals, strict=True):
+            of_each = weight[self.candidate_case]
+            parts = self.right * of_each, self.wrong * of_each
+            found.append(average_precision(self.candidates, *parts, total, area))
+        return np.array(found)
+
+    def points(self, scans: int, lesions: int) -> tuple[CurvePoint, ...]:
+        """The curve as it was measured; none without lesions."""
+        if not lesions:
+            return ()
+        found, false = self._reached(np.ones(scans))
+        steps = zip(self.events.scores, false / scans, found / lesions, strict=True)
+        return tuple(
+            CurvePoint(score=float(score), false_positives=float(x), sensitivity=float(y))
+            for score, x, y in steps
+        )
+
+    def _reached(self, weights: Numbers) -> tuple[Numbers, Numbers]:
+        of_each = weights[self.event_case]
+        return self.events.reached(self.found * of_each), self.events.reached((1 - self.found) * of_each)
+
+
+def _estimate(values: Numbers, has_spread: bool) -> Estimate:
+    """The first value, and the spread of the others."""
+    ends = percentile_interval(values[1:]) if has_spread else None
+    value = None if np.isnan(values[0]) else float(values[0])
+    return Estimate(value=value, low=ends[0] if ends else None, high=ends[1] if ends else None)
+
+
+def _hits(one: CaseDetections) -> list[LesionHit]:
+    return [
+        LesionHit(case=one.case, lesion=int(i), volume_ml=float(ml), score=None if s == -np.inf else float(s))
+        for i, ml, s in zip(one.lesion_ids, one.lesion_ml, one.best, strict=True)
+    ]
