@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from delineate.evaluation.objects.lesions import LesionRules, Lesions
 from delineate.evaluation.overlap import Confusion, Mask
 from delineate.evaluation.surface import SurfaceDistances, area_distances, border_distances
 from delineate.evaluation.volume import Volumes
@@ -31,7 +32,7 @@ class Measure:
     unit: str
     best: Literal["high", "low", "zero"]
     of: Callable[[Pair, Rules], Value]
-    is_per_tolerance: bool = False  # its definition names the tolerance of the rules
+    by_rules: Callable[[Rules], str] | None = None  # what the rules add to its definition
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,17 @@ class Pair:
     def area(self) -> SurfaceDistances | None:
         """Distances between surface elements; None where one of the masks has none."""
         return area_distances(*self._known_masks, self.grid)
+
+    def lesions(self, rules: LesionRules) -> Lesions:
+        """The lesions of the reference and the components of the prediction by some rules."""
+        if rules not in self._lesions:
+            masks = self._known_masks
+            self._lesions[rules] = Lesions.of(*masks, self.grid, rules, diagonal_mm=self.diagonal_mm)
+        return self._lesions[rules]
+
+    @cached_property
+    def _lesions(self) -> dict[LesionRules, Lesions]:
+        return {}
 
     @property
     def emptiness(self) -> str | None:

@@ -7,13 +7,17 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from delineate.evaluation.measures.counts import OVERLAPS, VOLUMES
+from delineate.evaluation.measures.lesions import LESIONS
 from delineate.evaluation.measures.pair import Measure, Pair, Value
 from delineate.evaluation.measures.surfaces import SURFACES
+from delineate.evaluation.objects.lesions import LesionRules
 from delineate.evaluation.overlap import EmptyPolicy
 from delineate.evaluation.statistics import METHOD, IntervalMethod
 from delineate.record import Record
 
-MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*OVERLAPS, *VOLUMES, *SURFACES)}
+MEASURES: dict[str, Measure] = {
+    measure.name: measure for measure in (*OVERLAPS, *VOLUMES, *SURFACES, *LESIONS)
+}
 
 ALWAYS = ("volume_reference", "volume_prediction")  # they tell an empty mask from a missed one
 
@@ -25,6 +29,7 @@ class Rules(Record):
     missed        distance where just one of the two masks is empty: no value, or the diagonal of the
                   grid as a penalty (BraTS uses 374 mm, about that of its grid). Left out, a model that
                   misses hard structures looks better: the report counts such cases.
+    lesions       what one lesion is and when it counts as found, see `LesionRules`
     tolerance_mm  how far apart surfaces may be and still agree (NSD)
     regrid        resample a prediction that is on another grid than its reference, and note it, instead
                   of refusing it
@@ -46,6 +51,7 @@ class Rules(Record):
     empty: EmptyPolicy = "missing"
     missed: Literal["missing", "diagonal"] = "missing"
     tolerance_mm: Annotated[float, Field(gt=0)] = 1.0
+    lesions: LesionRules = LesionRules()
     regrid: bool = False
     interval: IntervalMethod = METHOD
 
@@ -63,9 +69,8 @@ class Rules(Record):
         return tuple(MEASURES[name] for name in wanted)
 
     def definition(self, measure: Measure) -> str:
-        """A measure's definition with the tolerance that these rules give it."""
-        tolerance = f", {self.tolerance_mm:g} mm" if measure.is_per_tolerance else ""
-        return measure.definition + tolerance
+        """A measure's definition with what these rules add to it: tolerances, what one lesion is."""
+        return measure.definition + (measure.by_rules(self) if measure.by_rules else "")
 
 
 def measured(pair: Pair, rules: Rules) -> dict[str, Value]:

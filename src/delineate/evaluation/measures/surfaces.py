@@ -32,7 +32,11 @@ def _share_within(name: str, title: str, definition: str, surface: Surface) -> M
         apart: SurfaceDistances | None = getattr(pair, surface)
         return _none_met(pair, rules) if apart is None else (apart.within(rules.tolerance_mm), None)
 
-    return Measure(name, title, definition, "1", "high", of, is_per_tolerance=True)
+    return Measure(name, title, definition, "1", "high", of, by_rules=_tolerance)
+
+
+def _tolerance(rules: Rules) -> str:
+    return f", {rules.tolerance_mm:g} mm"
 
 
 SURFACES = (

@@ -22,9 +22,9 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy import ndimage
 
-from delineate.evaluation.findings import Detected, Found, covered, merged, paired
-from delineate.evaluation.matching import Ids, Indices, Numbers, Overlaps
-from delineate.evaluation.objects import Connectivity, components
+from delineate.evaluation.objects.findings import Detected, Found, covered, merged, paired
+from delineate.evaluation.objects.instance_map import Connectivity, components
+from delineate.evaluation.objects.matching import Ids, Indices, Numbers, Overlaps
 from delineate.evaluation.overlap import EmptyPolicy, Mask
 from delineate.evaluation.surface import area_distances
 from delineate.record import Record

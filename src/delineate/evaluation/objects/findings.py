@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from delineate.evaluation.matching import Indices, Numbers, Overlaps
+from delineate.evaluation.objects.matching import Indices, Numbers, Overlaps
 from delineate.evaluation.overlap import EmptyPolicy, Mask
 
 Found = Literal["reached", "covered", "paired", "merged"]

@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 
 from delineate.errors import DataError
-from delineate.evaluation.curves import Ladder, average_precision
-from delineate.evaluation.instances import (
+from delineate.evaluation.objects.curves import Ladder, average_precision
+from delineate.evaluation.objects.instance_map import InstanceMap
+from delineate.evaluation.objects.instances import (
     ALL,
     CaseInstances,
     InstanceMeasure,
@@ -25,8 +26,7 @@ from delineate.evaluation.instances import (
     compare_instances,
     instance_measures,
 )
-from delineate.evaluation.matching import Numbers
-from delineate.evaluation.objects import InstanceMap
+from delineate.evaluation.objects.matching import Numbers
 from delineate.evaluation.scores import Row
 from delineate.evaluation.statistics import Bootstrap, percentile_interval
 from delineate.progress import Progress, silent

@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 
 from delineate.errors import DataError
-from delineate.evaluation.curves import AreaBy, Ladder, average_precision, sensitivities
-from delineate.evaluation.detection import CaseDetections, DetectionRules, detect
-from delineate.evaluation.matching import Indices, Numbers
-from delineate.evaluation.objects import InstanceMap
+from delineate.evaluation.objects.curves import AreaBy, Ladder, average_precision, sensitivities
+from delineate.evaluation.objects.detection import CaseDetections, DetectionRules, detect
+from delineate.evaluation.objects.instance_map import InstanceMap
+from delineate.evaluation.objects.matching import Indices, Numbers
 from delineate.evaluation.statistics import Bootstrap, percentile_interval
 from delineate.progress import Progress, silent
 from delineate.record import Record

@@ -19,9 +19,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from delineate.errors import DataError, GeometryError
-from delineate.evaluation.curves import AreaBy
-from delineate.evaluation.matching import UNIQUE, Assignment, Ids, Indices, Numbers, Overlaps
-from delineate.evaluation.objects import InstanceMap
+from delineate.evaluation.objects.curves import AreaBy
+from delineate.evaluation.objects.instance_map import InstanceMap
+from delineate.evaluation.objects.matching import UNIQUE, Assignment, Ids, Indices, Numbers, Overlaps
 from delineate.evaluation.overlap import EmptyPolicy
 from delineate.record import Record
 

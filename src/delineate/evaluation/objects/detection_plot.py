@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from delineate.errors import DataError
-from delineate.evaluation.detection_report import DetectionReport
+from delineate.evaluation.objects.detection_report import DetectionReport
 from delineate.evaluation.plots import safe
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 360, 56, 150, 34, 44

@@ -22,10 +22,10 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 
 from delineate.errors import DataError, GeometryError
-from delineate.evaluation.curves import AreaBy
-from delineate.evaluation.instances import compare_instances
-from delineate.evaluation.matching import Ids, Indices, Numbers, Overlaps, claimed
-from delineate.evaluation.objects import Connectivity, InstanceMap, components
+from delineate.evaluation.objects.curves import AreaBy
+from delineate.evaluation.objects.instance_map import Connectivity, InstanceMap, components
+from delineate.evaluation.objects.instances import compare_instances
+from delineate.evaluation.objects.matching import Ids, Indices, Numbers, Overlaps, claimed
 from delineate.evaluation.overlap import Mask
 from delineate.record import Record
 from delineate.space import Volume

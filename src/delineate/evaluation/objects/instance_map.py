@@ -17,7 +17,7 @@ import cc3d
 import numpy as np
 
 from delineate.errors import DataError, GeometryError
-from delineate.evaluation.matching import Ids
+from delineate.evaluation.objects.matching import Ids
 from delineate.evaluation.overlap import Mask
 from delineate.io import read_label_values
 from delineate.space import Geometry, LabelMap

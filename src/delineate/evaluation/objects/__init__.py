@@ -1,0 +1,1 @@
+"""Things that are counted: instances, lesions, and scored candidates for them."""
