@@ -7,9 +7,9 @@ chin lie below and in front of it and get the value of air, with the air around 
 
 The numbers are shares of the head's length, chosen so that in the MNI 152 space the plane passes below the
 frontal and in front of the temporal lobes with a centimetre to spare (Talairach heights after Lancaster 2007,
-doi:10.1002/hbm.20345), and checked on the phantoms and on real heads. The idea, a plane instead of a matched
-atlas, is that of mri_deface and pydeface without their registration: it assumes that the head is not turned or
-nodded by more than about 15 degrees. Ears stay. A head that the picture cuts at the top or in front is refused.
+doi:10.1002/hbm.20345), and checked on the phantoms and on real heads. Unlike mri_deface and pydeface it
+registers no atlas, and so assumes that the head is not nodded or turned by more than about 15 degrees. Ears
+stay. A head that the picture cuts at the top or in front is refused.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ import numpy.typing as npt
 from delineate.errors import DataError
 from delineate.space import Geometry, Volume, resample
 from delineate.space.phantoms import places
+from delineate.space.triple import triple
 
 Mask = npt.NDArray[np.bool_]
 
 GRID_MM = 3.0  # of the grid on which the head is looked for
 BAND = (0.25, 0.50)  # from the vertex down, in lengths of the head: the height at which the brain is longest
 BEHIND = 0.05  # the plane begins so far behind the forehead, in lengths of the head
-BELOW = 0.57  # and so far below the vertex
-FALL = 0.85  # mm down for each mm to the back
+BELOW = 0.54  # and so far below the vertex
+FALL = 1.0  # mm down for each mm to the back
 LENGTHS_MM = (120.0, 235.0)  # of heads, from children to the largest adults
 WIDTHS_MM = (95.0, 190.0)
 TOUCH_MM = 4.0  # nearer to the edge of the picture than this is cut by it
@@ -57,40 +58,37 @@ class Head:
         return np.asarray(z - (self.vertex - BELOW * self.length) < FALL * (y - start))
 
 
-def find_head(scan: Volume, *, ct: bool = False) -> Head:
-    """Where the head lies in a scan; a DataError says why none is found."""
+def find_head(scan: Volume, *, ct: bool = False) -> Head | None:
+    """Where the head lies in a scan; None where nothing of the size of a head is seen."""
     grid = scan.geometry.reoriented("RAS")
-    grid = grid.respaced(tuple(max(GRID_MM, mm) for mm in grid.spacing))
-    values = resample(scan.array[:1].astype(np.float32), scan.geometry, grid, order=1)[0]
+    grid = grid.respaced(triple(max(GRID_MM, mm) for mm in grid.spacing))
+    air = float(scan.array[0].min())
+    values = resample(scan.array[:1].astype(np.float32), scan.geometry, grid, order=1, outside=air)[0]
     mask = _head(values, AIR_HU if ct else _threshold(values))
-    _, y, z = places(grid)
-    where = scan.source.files[0] if scan.source.files else "the scan"
     if not mask.any():
-        raise DataError(f"{where}: no head is seen in it. Leave it out, or do not ask for defacing.")
-    vertex = float(z[mask].max())
-    top = float(places(grid)[2].max())
-    guess = float(np.ptp(y[mask]))
-    band = mask & (z < vertex - BAND[0] * min(guess, 190)) & (z > vertex - BAND[1] * min(guess, 190))
-    if not band.any():
-        raise DataError(f"{where}: shows less than the upper half of a head: no face can be told from it.")
+        return None
+    x, y, z = (np.broadcast_to(place, mask.shape) for place in places(grid))
+    vertex, longest = float(z[mask].max()), min(float(np.ptp(y[mask])), LENGTHS_MM[1])
+    band = mask & (z < vertex - BAND[0] * longest) & (z > vertex - BAND[1] * longest)
+    if not band.any() or not WIDTHS_MM[0] <= np.ptp(x[band]) <= WIDTHS_MM[1]:
+        return None
     head = Head(vertex, float(y[band].max()), float(y[band].min()))
-    x = places(grid)[0][band]
-    _check(head, float(np.ptp(x)), where)
-    if top - vertex < TOUCH_MM or float(y.max()) - head.forehead < TOUCH_MM:
-        raise DataError(
-            f"{where}: the picture cuts the head at the {'top' if top - vertex < TOUCH_MM else 'front'}: where "
-            f"the face begins cannot be known.\n  Leave it out, or take the face away by hand."
-        )
+    if not LENGTHS_MM[0] <= head.length <= LENGTHS_MM[1]:
+        return None
+    _check_whole(head, float(z.max()), float(y.max()), scan.source.note)
     return head
 
 
-def _check(head: Head, width: float, where: str) -> None:
-    low, high = LENGTHS_MM
-    narrow, wide = WIDTHS_MM
-    if not (low <= head.length <= high and narrow <= width <= wide):
+def _check_whole(head: Head, top: float, front: float, note: str) -> None:
+    cut = [
+        name
+        for name, room in (("top", top - head.vertex), ("front", front - head.forehead))
+        if room < TOUCH_MM
+    ]
+    if cut:
         raise DataError(
-            f"{where}: what is seen is {head.length:.0f} mm long and {width:.0f} mm wide: no head "
-            f"({low:.0f}-{high:.0f} by {narrow:.0f}-{wide:.0f} mm).\n  Do not ask for defacing of other parts."
+            f"the picture cuts the head at the {cut[0]}: where the face begins cannot be known{note}.\n"
+            f"  Leave the scan out, or take the face away by hand."
         )
 
 
@@ -101,7 +99,8 @@ def _threshold(values: npt.NDArray[np.float32]) -> float:
     low, high = np.percentile(values, [0.5, 99.0])
     if high <= low:
         return float(high)
-    return float(low + 0.5 * (threshold_otsu(values.clip(low, high)) - low))
+    middle = float(threshold_otsu(values.clip(low, high)))  # type: ignore[no-untyped-call]
+    return float(low + 0.5 * (middle - low))
 
 
 def _head(values: npt.NDArray[np.float32], threshold: float) -> Mask:
@@ -117,10 +116,18 @@ def _head(values: npt.NDArray[np.float32], threshold: float) -> Mask:
     return np.asarray(ndimage.binary_dilation(labels == largest, ball, iterations=1))
 
 
-def defaced(scan: Volume, *, ct: bool = False) -> tuple[Volume, Mask]:
-    """The scan without its face, and which voxels (i, j, k) were taken; the others are as they were."""
-    face = find_head(scan, ct=ct).face(scan.geometry)
+def face_of(scan: Volume, *, ct: bool = False) -> Mask | None:
+    """The voxels (i, j, k) that are taken from a scan; None where no head is seen."""
+    head = find_head(scan, ct=ct)
+    return None if head is None else head.face(scan.geometry)
+
+
+def defaced(scan: Volume, *, ct: bool = False) -> Volume:
+    """The scan without its face; all other voxels are as they were. A scan without a head stays as it is."""
+    face = face_of(scan, ct=ct)
+    if face is None:
+        return scan
     array: npt.NDArray[Any] = scan.array.copy()
     for channel in array:
         channel[face] = channel.min()
-    return Volume(array, scan.geometry, scan.channels, scan.source), face
+    return Volume(array, scan.geometry, scan.channels, scan.source)

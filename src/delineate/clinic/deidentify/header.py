@@ -12,9 +12,9 @@ from collections.abc import Iterator, MutableSequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydicom.datadict import dictionary_has_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.datadict import dictionary_has_tag, keyword_for_tag
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
@@ -31,6 +31,7 @@ BYTES = ("OB", "OW", "OD", "OF", "OL", "OV", "UN")
 NUMBERS_AS_TEXT = ("DS", "IS")
 SAFE_VR = ("CS", "DS", "FD", "FL", "IS", "SL", "SS", "UL", "US")  # of private elements that may stay
 OURS = {"PatientName", "PatientID", "ClinicalTrialSubjectID"}  # carry the pseudonym
+LEAST_NUMBER = 6  # digits of an identifier that is looked for in numbers
 GONE = "REMOVED"  # a text that has to be there
 OLDEST = 89  # years; older people are few: 45 CFR 164.514 (b)(2)(i)(C)
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -89,6 +90,9 @@ def deidentified(content: Dataset, rules: Rules, tally: Tally) -> None:
 def _treat(content: Dataset, rules: Rules, tally: Tally) -> None:
     safe = _safe_private(content) if "private" in rules.profile.options else set()
     for tag in list(content.keys()):
+        if tag.element == 0:  # the length of a group, long retired, and wrong from here on
+            del content[tag]
+            continue
         element = content[tag]
         if tag.is_private:
             if tag not in safe:
@@ -217,16 +221,24 @@ def _clean(content: Dataset, element: DataElement, rules: Rules, tally: Tally) -
             content[element.tag] = _dummy(element, rules, tally)
         else:
             element.value = moved if len(moved) > 1 else "".join(str(part) for part in moved)
-    elif vr == "CS" or vr in NUMBERS_AS_TEXT or element.keyword in CODED:
-        kept = _each(element.value, lambda text: "" if any(rules.known.spans(text)) else text)
-        if kept != _each(element.value, str):
-            element.value = None if vr in NUMBERS_AS_TEXT else kept
+    elif vr in NUMBERS_AS_TEXT:
+        if any(is_number_of(rules.known, str(value)) for value in values_of(element.value)):
+            element.value = None
+    elif vr == "CS" or element.keyword in CODED:
+        element.value = _each(
+            element.value, lambda text: "" if any(True for _ in rules.known.spans(text)) else text
+        )
     elif vr in TEXTS:
         _clean_text(element, rules)
     elif vr == "PN":
         element.value = None
     elif vr in BYTES and element.keyword not in PIXELS and _names_somebody(element.value, rules.known):
         del content[element.tag]
+
+
+def is_number_of(known: Known, text: str) -> bool:
+    """Whether a number is that of a patient: short ones are sizes and counts like others."""
+    return sum(sign.isdigit() for sign in text) >= LEAST_NUMBER and any(True for _ in known.spans(text))
 
 
 def _clean_text(element: DataElement, rules: Rules) -> None:
@@ -300,6 +312,19 @@ def add_method(content: Dataset, name: str) -> None:
     """Notes in an object that its pixels, or its faces, were cleaned too."""
     content.DeidentificationMethod = [*content.DeidentificationMethod, CODES[name][1].removesuffix(" Option")]
     content.DeidentificationMethodCodeSequence.append(code(name))
+
+
+def name_itself(content: Dataset, key: Key, otherwise: str) -> bool:
+    """Gives an object the UIDs that its meta information has and it lacks; whether its kind is known then.
+
+    An object without any UID gets one that is computed from `otherwise`.
+    """
+    old = content.file_meta
+    if not content.get("SOPClassUID"):
+        content.SOPClassUID = old.get("MediaStorageSOPClassUID", "")
+    if not content.get("SOPInstanceUID"):
+        content.SOPInstanceUID = key.uid(str(old.get("MediaStorageSOPInstanceUID") or otherwise))
+    return bool(content.SOPClassUID)
 
 
 def new_meta(content: Dataset) -> FileMetaDataset:

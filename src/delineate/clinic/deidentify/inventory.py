@@ -49,7 +49,7 @@ class Inventory:
         self.names |= set(_names(content))
         self.values |= set(_values(content, self.profile))
         if "uids" not in self.profile.options:
-            self.uids |= set(things(content))
+            self.uids |= {*things(content), *things(content.file_meta)}
         self.dates |= set(_dates(content))
 
     @property

@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from delineate.clinic.deidentify.table import vocabulary
 
@@ -73,7 +74,7 @@ class Known:
 
 
 def _together(tokens: list[tuple[str, int, int]]) -> bool:
-    return all(after[1] - before[2] <= GAP for before, after in zip(tokens, tokens[1:], strict=False))
+    return all(after[1] - before[2] <= GAP for before, after in pairwise(tokens))
 
 
 def folded(text: str) -> str:
@@ -101,7 +102,7 @@ def of_names(names: Iterable[str]) -> Known:
 def _of_name(tokens: Tokens) -> set[Tokens]:
     if all(token in vocabulary() for token in tokens):
         return set()
-    parts = {(token,) for token in tokens if _is_telling(token)}
+    parts: set[Tokens] = {(token,) for token in tokens if _is_telling(token)}
     if len(tokens) < 2 or sum(map(len, tokens)) < LEAST:
         return parts
     joined = {("".join(order),) for order in (tokens[:2], tokens[1::-1])}

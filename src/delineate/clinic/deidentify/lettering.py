@@ -1,9 +1,9 @@
 """Lettering: where a picture holds burned-in text, found by its shape; nothing is read.
 
-Text that a machine burns into an image differs from tissue in four ways: its strokes are thin; they stand out
-from what lies around them; all letters of a line have one brightness; and they stand in a row, alike in height
-and near each other. A line is three or more such shapes. Bright text and dark text are looked for, at the size
-of the image and at a half and a quarter of it, for large letters.
+Text that a machine burns into an image differs from tissue in four ways: its strokes are thin; they stand
+out from what lies around them; all letters of a line have one brightness; and they stand in a row, alike in
+height and near each other. A line is three or more such shapes. Bright text and dark text are looked for, at
+the size of the image and at a half and a quarter of it, for large letters.
 
 What this finds and misses was measured on drawn text: see the page "privacy" of the documentation. It is made
 to find too much rather than too little, and cannot tell a name from a scale.
@@ -171,7 +171,7 @@ def _neighbours(shapes: list[_Shape]) -> npt.NDArray[np.int_]:
 
 
 def _with_rest(group: list[_Shape], shapes: list[_Shape]) -> Area:
-    """The line with what touches its ends: letters that are paler, points, and letters that have run together."""
+    """The line with what touches its ends: paler letters, points, letters run together."""
     line = _around(group)
     height = line.height
     for ordered in (shapes, shapes[::-1]):

@@ -8,7 +8,7 @@ that is outside is blanked too: that is where names stand.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,25 @@ from delineate.io.foreign import quiet
 
 Array = npt.NDArray[Any]
 
-WRITTEN_ON = ("US", "IVUS", "SC", "OT", "XC", "ES", "GM", "EC", "ECG", "XA", "RF", "OP", "DOC", "PX", "IO", "SMR")
+WRITTEN_ON = (
+    "US",
+    "IVUS",
+    "SC",
+    "OT",
+    "XC",
+    "ES",
+    "GM",
+    "EC",
+    "ECG",
+    "XA",
+    "RF",
+    "OP",
+    "DOC",
+    "PX",
+    "IO",
+    "SMR",
+)
+ROUNDS = 4  # of blanking: what is blanked may lay bare what was hidden beside it
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds below it
 
 
@@ -33,8 +51,10 @@ def may_hold_text(content: Dataset) -> bool:
     return (
         str(content.get("BurnedInAnnotation") or "") == "YES"
         or str(content.get("Modality") or "") in WRITTEN_ON
-        or str(content.get("SOPClassUID") or "").startswith(SECONDARY_CAPTURE)
-        and str(content.get("SOPClassUID"))[len(SECONDARY_CAPTURE) :][:1] in ("", ".")
+        or (
+            str(content.get("SOPClassUID") or "").startswith(SECONDARY_CAPTURE)
+            and str(content.get("SOPClassUID"))[len(SECONDARY_CAPTURE) :][:1] in ("", ".")
+        )
         or "SCREEN SAVE" in kinds
         or (int(content.get("SamplesPerPixel") or 1) == 3 and str(content.get("Modality")) != "SM")
     )
@@ -47,7 +67,7 @@ def holds_pixels(content: Dataset) -> bool:
 
 def text_areas(content: Dataset) -> tuple[Area, ...]:
     """Where text seems to stand in an image, in any of its frames."""
-    frames = _frames(content)
+    frames = stored(content)
     grey = frames if frames.ndim == 3 else frames.astype(np.float32).max(axis=-1)
     return find_text(grey)
 
@@ -57,7 +77,7 @@ def blank(content: Dataset, areas: Sequence[Area]) -> None:
 
     Compressed images are written uncompressed afterwards.
     """
-    frames = _frames(content).copy()
+    frames = stored(content).copy()
     for area in areas:
         frames[(slice(None), *area.slices)] = _ground(content, frames)
     outside = outside_regions(content)
@@ -80,7 +100,7 @@ def outside_regions(content: Dataset) -> npt.NDArray[np.bool_] | None:
     return mask if regions and not mask.all() else None
 
 
-def _frames(content: Dataset) -> Array:
+def stored(content: Dataset) -> Array:
     """Stored values, (frame, row, column) or (frame, row, column, colour)."""
     with quiet("pydicom"):
         array = np.asarray(pixel_array(content))
@@ -97,7 +117,9 @@ def _ground(content: Dataset, frames: Array) -> Any:
 
 def store(content: Dataset, frames: Array) -> None:
     """Puts stored values (frame, row, column, ...) back, uncompressed, and says that the image is derived."""
-    order = ">" if not content.original_encoding[1] and not _is_compressed(content) else "<"
+    order: Literal["<", ">"] = (
+        ">" if not content.original_encoding[1] and not _is_compressed(content) else "<"
+    )
     values = np.ascontiguousarray(frames.astype(frames.dtype.newbyteorder(order)))
     content.PixelData = values.tobytes() + b"\0" * (values.nbytes % 2)
     content["PixelData"].VR = "OW" if int(content.BitsAllocated) > 8 else "OB"
@@ -118,11 +140,8 @@ def _is_compressed(content: Dataset) -> bool:
 
 def overlay_text(content: Dataset) -> tuple[int, ...]:
     """Groups (60xx) of overlays in which text seems to stand."""
-    found = []
-    for group in range(0x6000, 0x6020, 2):
-        if (group, 0x3000) in content and find_text(_overlay(content, group)):
-            found.append(group)
-    return tuple(found)
+    groups = [group for group in range(0x6000, 0x6020, 2) if (group, 0x3000) in content]
+    return tuple(group for group in groups if find_text(_overlay(content, group)))
 
 
 def _overlay(content: Dataset, group: int) -> Array:

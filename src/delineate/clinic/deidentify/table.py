@@ -2,8 +2,8 @@
 
 `table.csv` is Table E.1-1 of the edition 2026c: the columns of the basic profile and of its options. Where an
 action leaves a choice (X/Z/D), the choice depends on whether an attribute must be there; `Profile.action`
-takes the one that always leaves a lawful object: D before Z before X, but X for sequences, which are hardly ever
-mandatory and may hold anything.
+takes the one that always leaves a lawful object: D before Z before X, but X for sequences, which are hardly
+ever mandatory and may hold anything.
 
 A newer edition is taken in by replacing the file; the options of the 36 rows that came after 2024b follow the
 kind of their values (dates, UIDs, text), as in all rows before them.
@@ -140,7 +140,7 @@ def _key(tag: str) -> str:
 def _row(line: Mapping[str, str]) -> Row:
     given: dict[str, Action] = {}
     for name in OPTIONS:
-        if line[name] == "K" or line[name] == "C":  # noqa: PLR1714 - narrows the type
+        if line[name] == "K" or line[name] == "C":
             given[name] = line[name]  # type: ignore[assignment]
     return Row(line["name"], line["basic"], given)
 

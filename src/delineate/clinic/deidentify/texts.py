@@ -4,8 +4,8 @@ First what is known (module `known`), then what looks like an identifier by itse
 social security numbers, mail addresses, names after a title, numbers after a word such as MRN. What is found
 is cut out, never replaced by a longer text, so that a value stays within its length.
 
-A name that stands nowhere else, without a title, cannot be found in this way; nor can it by a person who reads
-quickly. Where that matters, leave the descriptors out: the basic profile alone removes them.
+A name that stands nowhere else, without a title, cannot be found in this way; nor can it by a person who
+reads quickly. Where that matters, leave the descriptors out: the basic profile alone removes them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ PATTERNS = tuple(
         r"\+\d{1,3}(?:[-. /]?\d{2,5}){2,4}(?!\d)",  # +49 30 123456
         r"(?<![\d.])0\d{2,4}[-/ ]\d{4,8}(?!\d)",  # 030/1234567
         r"(?<![\d.])\d{7,}(?![\d.])",  # numbers of records
-        r"\b(?:mrn|pid|patient id|accession|acc|ssn|dob|nhs|kvnr)\b\s*(?:no|nr|number)?\.?\s*[:#=]?\s*[\w-]*\d[\w-]*",
+        r"\b(?:mrn|pid|patient id|accession|acc|ssn|dob|nhs|kvnr)\b\s*(?:no|nr|number)?\.?\s*[:#=]?\s*"
+        r"[\w-]*\d[\w-]*",
     )
 ) + tuple(
     re.compile(pattern)  # by their capitals
