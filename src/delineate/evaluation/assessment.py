@@ -13,15 +13,15 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 from delineate.errors import DataError, GeometryError
+from delineate.evaluation.boxes import value_boxes
 from delineate.evaluation.measures import Pair, Rules, measured
 from delineate.evaluation.overlap import Confusion, Mask
 from delineate.evaluation.scores import AT_EDGE, Report, Row, report_of
 from delineate.evaluation.volume import touches_edge
 from delineate.progress import Progress, silent
-from delineate.space import Box, LabelMap, Volume, triple
+from delineate.space import Box, LabelMap, Volume
 from delineate.space.labels import Values
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Maps:
         ignore = reference.schema.ignore
         known = None if ignore is None else reference.array != ignore
         voxels = reference.array.size if known is None else int(np.count_nonzero(known))
-        boxes = _boxes(reference.array), _boxes(prediction.array)
+        boxes = value_boxes(reference.array), value_boxes(prediction.array)
         return cls(reference, prediction, *boxes, known, voxels)
 
     def pair(self, structure: str) -> Pair:
@@ -142,14 +142,14 @@ class Maps:
         box = _joined([*_of(self.reference_boxes, values[0]), *_of(self.prediction_boxes, values[1])])
         box = (box or Box((0, 0, 0), (1, 1, 1))).grown(1).clipped(grid.shape)
         masks = [
-            np.isin(labels.array[box.slices], wanted)
+            _mask(labels.array[box.slices], wanted)
             for labels, wanted in zip((self.reference, self.prediction), values, strict=True)
         ]
-        known = np.ones(box.shape, bool) if self.known is None else self.known[box.slices]
+        known = None if self.known is None else self.known[box.slices]
         return Pair(
             reference=masks[0],
             prediction=masks[1],
-            known=known,
+            known=np.ones(box.shape, bool) if known is None else known,
             grid=grid.cropped(box),
             counts=Confusion.of(masks[0], masks[1], known).among(self.voxels),
             diagonal_mm=float(np.linalg.norm(np.ptp(grid.corners()[[0, -1]], axis=0))),
@@ -161,14 +161,12 @@ class Maps:
         return box is not None and touches_edge(box, self.reference.geometry)
 
 
-def _boxes(array: Values) -> dict[int, Box]:
-    """Label value -> the tightest box that holds it."""
-    found = ndimage.find_objects(array)
-    return {
-        value: Box(triple(s.start for s in slices), triple(s.stop for s in slices))
-        for value, slices in enumerate(found, 1)
-        if slices is not None
-    }
+def _mask(array: Values, values: tuple[int, ...]) -> Mask:
+    """Where the array has one of the values."""
+    found = array == values[0]
+    for value in values[1:]:
+        found |= array == value
+    return found
 
 
 def _of(boxes: dict[int, Box], values: tuple[int, ...]) -> list[Box]:

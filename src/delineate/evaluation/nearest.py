@@ -1,0 +1,89 @@
+"""Nearest: how far each voxel of one mask is from the nearest voxel of another, exactly and in mm.
+
+Surfaces that are compared mostly lie within a few voxels of each other. So the steps of the grid are tried
+from the shortest in the patient to the longest, for all voxels at once: the first that leads to a voxel of
+the other mask is the distance, whatever the grid (oblique, anisotropic, sheared). The voxels that are then
+left are few or far away, and are looked for in a k-d tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gamma, pi
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from delineate.evaluation.overlap import Mask
+from delineate.space import Shape
+
+Numbers = npt.NDArray[np.float64]  # (n,)
+Indices = npt.NDArray[np.intp]
+Matrix = npt.NDArray[np.float64]  # (3, 3), a step of the grid -> mm
+
+STEPS = 260  # tried before a tree is built: three voxels of a grid of cubes
+SAME = 1e-9  # relative: steps of one length
+
+
+def nearest(here: Mask, there: Mask, linear: Matrix) -> Numbers:
+    """For each True of `here`, in C order, the distance in mm to the nearest True of `there`.
+
+    linear   the grid's affine without its origin
+    Both masks are of one shape, and `there` has a True somewhere.
+    """
+    places = np.flatnonzero(here)
+    found = np.zeros(len(places))
+    apart = np.flatnonzero(~there.reshape(-1)[places])
+    if len(apart):
+        found[apart] = _searched(places[apart], there, linear)
+    return found
+
+
+def _searched(places: Indices, there: Mask, linear: Matrix) -> Numbers:
+    """The distances of voxels, by flat index, that `there` does not have."""
+    steps, lengths = _steps(there.shape, linear)
+    margin = np.abs(steps).max(axis=0, initial=0)
+    padded = np.pad(there, [(int(m), int(m)) for m in margin])
+    index = np.stack(np.unravel_index(places, there.shape))
+    around = np.ravel_multi_index(tuple(index + margin[:, None]), padded.shape)
+    flags = padded.reshape(-1)
+    found = np.empty(len(places))
+    left = np.arange(len(places))
+    for length, shifts in _shells(steps @ (np.array(padded.strides) // padded.itemsize), lengths):
+        hit = flags[around + shifts[0]]
+        for shift in shifts[1:]:
+            hit |= flags[around + shift]
+        found[left[hit]] = length
+        missed = ~hit
+        around, left = around[missed], left[missed]
+        if not len(left):
+            return found
+    tree = cKDTree(np.argwhere(there) @ linear.T, balanced_tree=False, compact_nodes=False)
+    found[left] = tree.query(index[:, left].T @ linear.T)[0]
+    return found
+
+
+def _steps(shape: Shape, linear: Matrix) -> tuple[npt.NDArray[np.int64], Numbers]:
+    """All steps (n, 3) up to a length, and their lengths in mm, from the shortest; not the one to itself."""
+    axes = [axis for axis, count in enumerate(shape) if count > 1]
+    spans = linear[:, axes]
+    count = len(axes)
+    content = np.sqrt(np.linalg.det(spans.T @ spans))  # of a voxel, along the axes that are there
+    reach = (STEPS * content * gamma(count / 2 + 1)) ** (1 / max(count, 1)) / np.sqrt(pi)
+    across = np.linalg.norm(np.linalg.pinv(spans), axis=1)  # of the planes of voxels, per mm
+    limits = np.zeros(3, int)
+    limits[axes] = np.minimum(reach * across, np.array(shape)[axes] - 1)
+    steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in limits), indexing="ij"), axis=-1)
+    steps = steps.reshape(-1, 3)
+    lengths = np.linalg.norm(steps @ linear.T, axis=1)
+    order = np.argsort(lengths, kind="stable")[1:]
+    order = order[lengths[order] <= reach]
+    return steps[order], lengths[order]
+
+
+def _shells(shifts: Indices, lengths: Numbers) -> Iterator[tuple[float, Indices]]:
+    """Steps of one length together, from the shortest."""
+    ends = np.flatnonzero(np.diff(lengths) > SAME * lengths[:-1]) + 1
+    for some in np.split(np.arange(len(lengths)), ends) if len(lengths) else ():
+        yield float(lengths[some[0]]), shifts[some]
