@@ -19,6 +19,7 @@ LAYERS = [
     ["planning"],
     ["preparation", "networks", "evaluation"],
     ["training", "inference"],
+    ["clinic"],  # trust, prompting and pathology stand on this line too
     ["pipeline"],
     ["cli"],
     ["__init__", "__main__"],  # the public names, and `python -m delineate`

@@ -11,8 +11,10 @@ import sys
 import typer
 
 from delineate.cli import (
+    audit,
     check,
     convert,
+    deidentify,
     evaluate,
     gate,
     pack,
@@ -39,7 +41,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (check, run, plan, prepare, train, evaluate, gate, report, pack, segment, convert, phantoms):
+VERBS = (
+    check,
+    run,
+    plan,
+    prepare,
+    train,
+    evaluate,
+    gate,
+    report,
+    pack,
+    segment,
+    convert,
+    phantoms,
+    deidentify,
+    audit,
+)
+for verb in VERBS:
     app.command(verb.NAME)(verb.command)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from delineate.lazy import lazy
 
 if TYPE_CHECKING:
-    from delineate.clinic.deidentify import deidentify
+    from delineate.clinic.privacy import Key, Wishes, deidentify, make_key, read_key
 
-__all__ = ["deidentify"]
+__all__ = ["Key", "Wishes", "deidentify", "make_key", "read_key"]
 
-__getattr__ = lazy(__name__, {"deidentify": ("deidentify",)})
+__getattr__ = lazy(__name__, {"privacy": ("Key", "Wishes", "deidentify", "make_key", "read_key")})

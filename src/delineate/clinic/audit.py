@@ -1,12 +1,12 @@
 """Audit: who did what, when, to which scan; a log to which lines are added and from which none can be taken.
 
-Each line is a JSON object with the hash of the line before it, so that a line changed, removed, put in or moved
-breaks the chain there. The last line has no follower: a small file beside the log (`LOG.head`) holds its number
-and hash, and who keeps that hash elsewhere can prove later that the whole log is still the one it was.
+Each line is a JSON object with the hash of the line before it, so that a line changed, removed, put in or
+moved breaks the chain there. The last line has no follower: a small file beside the log (`LOG.head`) holds its
+number and hash, and who keeps that hash elsewhere can prove later that the log is still the one it was.
 Someone who rewrites the log and its head to the end is found only by such a copy.
 
 There is no patient in it: events name patients and objects by references that were computed with a key
-(`clinic.deidentify.Key.reference`), and names of files and people never stand in it but that of the user.
+(`clinic.privacy.Key.reference`), and names of files and people never stand in it but that of the user.
 
 A process that is killed while it writes leaves a torn last line. It is kept, the next event says that it was
 torn, and `verify` says where. Source: hash chains as in RFC 6962 (without its tree); FHIR R4 AuditEvent.
@@ -184,7 +184,7 @@ def _last(log: Path, content: bytes) -> Head:
     known = _known_head(log)
     if known is not None and known.number > last.number:
         raise DataError(
-            f"{log}: ends with entry {last.number}, but entry {known.number} was written. Lines are missing.\n"
+            f"{log}: ends with entry {last.number}, but entry {known.number} once followed.\n"
             f"  Look at it:  delineate audit verify {log}"
         )
     return last
@@ -204,7 +204,7 @@ def read(log: Path) -> tuple[Entry, ...]:
 
 
 def verify(log: Path, *, head: Head | None = None) -> Verdict:
-    """Looks through a whole log: each line by itself, the chain, its end, and a head that was kept elsewhere."""
+    """Looks through a whole log: each line, the chain, its end, and a head that was kept elsewhere."""
     content = _content(log)
     problems: list[str] = []
     notes: list[str] = []
@@ -225,23 +225,21 @@ def verify(log: Path, *, head: Head | None = None) -> Verdict:
             else:
                 problems.append(f"line {pending[0]}: is no entry")
             pending = None
-        problems += [f"line {number}: {problem}" for problem in _problems(entry, last)]
+        problems += [f"line {number}: {problem}" for problem in _problems(line, entry, last)]
         last = Head(number=entry.number, hash=entry.hash)
         hashes[entry.number] = entry.hash
     if pending is not None:
         problems.append(f"line {pending[0]}: is no entry")
     if lines[-1]:
-        notes.append(
-            f"line {len(lines)}: is torn: a process was stopped while it wrote. The next event says so"
-        )
+        notes.append(f"line {len(lines)}: is torn: a process was stopped while it wrote; it is kept")
     problems += _end_problems(_known_head(log), hashes, "its head file")
     if head is not None:
         problems += _end_problems(head, hashes, "the given head")
     return Verdict(entries=len(hashes) - 1, head=last, problems=tuple(problems), notes=tuple(notes))
 
 
-def _problems(entry: Entry, last: Head) -> Iterator[str]:
-    if not entry.is_sound:
+def _problems(line: bytes, entry: Entry, last: Head) -> Iterator[str]:
+    if not entry.is_sound or line != _line(entry.model_dump(mode="json")):
         yield "was changed: its hash is not that of what it holds"
     if entry.number != last.number + 1:
         yield f"is entry {entry.number}, expected {last.number + 1}: lines are missing or out of order"

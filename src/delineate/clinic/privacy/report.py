@@ -34,6 +34,7 @@ class Held(Record):
 class DeidentifyReport(Record):
     """What became of a folder.
 
+    patients   their pseudonyms
     read       files that were understood, of which `written` are in the output, now or from an earlier run
     left_out   files of other kinds (by suffix), which are never copied
     held       files that were understood, or should have been, and are not in the output
@@ -45,7 +46,7 @@ class DeidentifyReport(Record):
     dry_run: bool
     edition: str
     options: tuple[str, ...]
-    patients: int
+    patients: tuple[str, ...]
     read: int
     written: int
     resumed: int = 0
@@ -67,7 +68,7 @@ class DeidentifyReport(Record):
         verb = "would be written" if self.dry_run else "written"
         resumed = f" ({self.resumed} of them by an earlier run)" if self.resumed else ""
         lines = [
-            f"{self.written} of {self.read} files {verb}{resumed}, of {self.patients} patients",
+            f"{self.written} of {self.read} files {verb}{resumed}, of {len(self.patients)} patient(s)",
             f"profile: PS3.15 {self.edition} basic, {', '.join(self.options) or 'no options'}",
         ]
         if self.blanked or self.defaced:

@@ -19,16 +19,16 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
-from delineate.clinic.deidentify import header as headers
-from delineate.clinic.deidentify import nifti, pixels
-from delineate.clinic.deidentify.faces import face_of
-from delineate.clinic.deidentify.heads import Faces, take_face
-from delineate.clinic.deidentify.inventory import Inventory, person_of
-from delineate.clinic.deidentify.keys import Key
-from delineate.clinic.deidentify.known import Known
-from delineate.clinic.deidentify.report import DeidentifyReport, Done, Held
-from delineate.clinic.deidentify.table import EDITION, Option, Profile
-from delineate.clinic.deidentify.verify import Search, bytes_survivors, survivors
+from delineate.clinic.privacy import header as headers
+from delineate.clinic.privacy import nifti, pixels
+from delineate.clinic.privacy.faces import face_of
+from delineate.clinic.privacy.heads import Faces, take_face
+from delineate.clinic.privacy.inventory import Inventory, person_of
+from delineate.clinic.privacy.keys import Key
+from delineate.clinic.privacy.known import Known
+from delineate.clinic.privacy.report import DeidentifyReport, Done, Held
+from delineate.clinic.privacy.table import EDITION, Option, Profile
+from delineate.clinic.privacy.verify import Search, bytes_survivors, survivors
 from delineate.errors import DataError, Error
 from delineate.io import read_volume
 from delineate.io.disk import file_digest, is_partial, replacing, sweep, write_bytes, write_text
@@ -383,7 +383,7 @@ def _report(work: _Work, count: int, search: Search) -> DeidentifyReport:
         dry_run=work.wishes.dry_run,
         edition=EDITION,
         options=tuple(work.wishes.options),
-        patients=len(work.patients),
+        patients=tuple(sorted(work.key.pseudonym(person) for person in work.patients)),
         read=count,
         written=work.counts["written"],
         resumed=work.counts["resumed"],

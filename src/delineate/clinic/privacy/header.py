@@ -19,11 +19,11 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from delineate import __version__
-from delineate.clinic.deidentify.dates import DUMMIES, shifted
-from delineate.clinic.deidentify.keys import DICOM_ROOT, Key
-from delineate.clinic.deidentify.known import Known
-from delineate.clinic.deidentify.table import CODES, EDITION, Action, Profile, safe_private
-from delineate.clinic.deidentify.texts import Cleaner
+from delineate.clinic.privacy.dates import DUMMIES, shifted
+from delineate.clinic.privacy.keys import DICOM_ROOT, Key
+from delineate.clinic.privacy.known import Known
+from delineate.clinic.privacy.table import CODES, EDITION, Action, Profile, safe_private
+from delineate.clinic.privacy.texts import Cleaner
 
 TEXTS = ("AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT")
 DATES = ("DA", "DT", "TM")
@@ -42,7 +42,8 @@ KINDS = (
     "ContextGroupExtensionCreatorUID", "ImplementationClassUID", "SpecificSOPClassUID",
 )  # fmt: skip
 CODED = ("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "LongCodeValue", "URNCodeValue")
-EMPTY_PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Count 0/Kids[]>>endobj\n%%EOF\n"
+PAGES = b"2 0 obj<</Type/Pages/Count 0/Kids[]>>endobj\n%%EOF\n"
+EMPTY_PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n" + PAGES
 METHOD = f"delineate {__version__}, PS3.15 {EDITION} Table E.1-1"
 
 

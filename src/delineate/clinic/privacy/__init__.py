@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from delineate.lazy import lazy
 
 if TYPE_CHECKING:
-    from delineate.clinic.deidentify.faces import defaced
-    from delineate.clinic.deidentify.folder import DEFAULT, Wishes, deidentify
-    from delineate.clinic.deidentify.keys import Key, make_key, read_key
-    from delineate.clinic.deidentify.report import DeidentifyReport
-    from delineate.clinic.deidentify.table import OPTIONS, Option, Profile
+    from delineate.clinic.privacy.faces import defaced
+    from delineate.clinic.privacy.folder import DEFAULT, Wishes, deidentify
+    from delineate.clinic.privacy.keys import Key, make_key, read_key
+    from delineate.clinic.privacy.report import DeidentifyReport
+    from delineate.clinic.privacy.table import OPTIONS, Option, Profile
 
 __all__ = [
     "DEFAULT",

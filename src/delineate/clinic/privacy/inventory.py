@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 
-from delineate.clinic.deidentify.header import DATES, things, values_of, walk
-from delineate.clinic.deidentify.known import Known, of_names, of_values
-from delineate.clinic.deidentify.table import Profile
+from delineate.clinic.privacy.header import DATES, things, values_of, walk
+from delineate.clinic.privacy.known import Known, of_names, of_values
+from delineate.clinic.privacy.table import Profile
 
 ADDRESSES = ("AE", "LO", "LT", "SH", "ST", "UC", "UR", "UT")
 LONGEST = 200  # letters of an identifier; longer is prose

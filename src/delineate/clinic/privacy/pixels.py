@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian
 
-from delineate.clinic.deidentify.lettering import Area, find_text
+from delineate.clinic.privacy.lettering import Area, find_text
 from delineate.io.foreign import quiet
 
 Array = npt.NDArray[Any]

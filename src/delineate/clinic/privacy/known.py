@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from delineate.clinic.deidentify.table import vocabulary
+from delineate.clinic.privacy.table import vocabulary
 
 TOKEN = re.compile(r"[^\W\d_]+|\d+")
 LEAST = 4  # letters and digits of an identifier: "123" is found in every header

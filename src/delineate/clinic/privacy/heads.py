@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from delineate.clinic.deidentify.faces import face_of
-from delineate.clinic.deidentify.pixels import store, stored
+from delineate.clinic.privacy.faces import face_of
+from delineate.clinic.privacy.pixels import store, stored
 from delineate.errors import Error
 from delineate.io.dicom import Series, read_series, split_series
 from delineate.io.frames import frames_of, read_header

@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from delineate.clinic.deidentify.keys import DICOM_ROOT, Key
-from delineate.clinic.deidentify.known import Known
+from delineate.clinic.privacy.keys import DICOM_ROOT, Key
+from delineate.clinic.privacy.known import Known
 
 MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 UID = re.compile(r"(?<![\w.])[0-2](?:\.(?:0|[1-9]\d*)){4,}(?![\w.]*\w)")

@@ -111,7 +111,7 @@ def chosen(basic: str, vr: str) -> Action:
 @cache
 def rows() -> Mapping[str, Row]:
     """The table, by tag in hexadecimal ("00080050") or by pattern ("50xxxxxx")."""
-    text = files("delineate.clinic.deidentify").joinpath("table.csv").read_text(encoding="utf-8")
+    text = files("delineate.clinic.privacy").joinpath("table.csv").read_text(encoding="utf-8")
     return {_key(line["tag"]): _row(line) for line in csv.DictReader(text.splitlines())}
 
 
@@ -121,7 +121,7 @@ def safe_private() -> frozenset[tuple[str, int, int]]:
 
     From PS3.15 Table E.3.10-1; only those whose values are numbers or codes.
     """
-    text = files("delineate.clinic.deidentify").joinpath("safe_private.csv").read_text(encoding="utf-8")
+    text = files("delineate.clinic.privacy").joinpath("safe_private.csv").read_text(encoding="utf-8")
     lines: Iterable[dict[str, str]] = csv.DictReader(text.splitlines())
     return frozenset((line["creator"], int(line["group"], 16), int(line["element"], 16)) for line in lines)
 
@@ -129,7 +129,7 @@ def safe_private() -> frozenset[tuple[str, int, int]]:
 @cache
 def vocabulary() -> frozenset[str]:
     """Words of anatomy and of scanners, which are kept even where a patient is called so."""
-    text = files("delineate.clinic.deidentify").joinpath("vocabulary.txt").read_text(encoding="utf-8")
+    text = files("delineate.clinic.privacy").joinpath("vocabulary.txt").read_text(encoding="utf-8")
     return frozenset(text.split())
 
 

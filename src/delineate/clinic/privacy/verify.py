@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from delineate.clinic.deidentify.header import (
+from delineate.clinic.privacy.header import (
     DATES,
     NUMBERS_AS_TEXT,
     TEXTS,
@@ -24,8 +24,8 @@ from delineate.clinic.deidentify.header import (
     values_of,
     walk,
 )
-from delineate.clinic.deidentify.inventory import Inventory
-from delineate.clinic.deidentify.known import Known
+from delineate.clinic.privacy.inventory import Inventory
+from delineate.clinic.privacy.known import Known
 from delineate.io.frames import dataset
 
 UID_BYTES = re.compile(rb"[0-2](?:\.\d+){3,}")
