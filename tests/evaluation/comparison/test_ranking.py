@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from delineate.evaluation.ranking import mean_ranks, rank
+from delineate.evaluation.comparison.ranking import mean_ranks, rank
 from delineate.evaluation.statistics import Bootstrap
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from delineate.errors import DataError
-from delineate.evaluation.forecast import LIKELY, MOST, SoFar, cases_for, cases_to_prove
+from delineate.evaluation.forecast.needed import LIKELY, MOST, SoFar, cases_for, cases_to_prove
 from delineate.evaluation.statistics import half_width
 
 

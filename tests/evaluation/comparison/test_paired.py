@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from delineate.errors import DataError
-from delineate.evaluation.paired import Differences, holm, permutation_p, smallest_p, wilcoxon_p
+from delineate.evaluation.comparison.paired import Differences, holm, permutation_p, smallest_p, wilcoxon_p
 from delineate.evaluation.statistics import Bootstrap
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "paired.json").read_text())

@@ -3,7 +3,7 @@
 In an environment of its own, because neither is needed otherwise:
 
     python -m venv peers && peers/bin/pip install statsmodels==0.15.0 pingouin==0.7.0
-    peers/bin/python tests/evaluation/golden/paired.py
+    peers/bin/python tests/evaluation/comparison/golden/paired.py
 """
 
 import json
