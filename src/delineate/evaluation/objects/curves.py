@@ -71,6 +71,27 @@ def average_precision(
     return np.asarray(np.where(np.asarray(total) > 0, area, np.nan))
 
 
+def ranked_precision(
+    ladder: Ladder,
+    case: Indices,
+    right: Numbers,
+    wrong: Numbers,
+    totals: Numbers,
+    weights: Numbers,
+    by: AreaBy,
+) -> Numbers:
+    """Average precision of the candidates of all cases (row,), for each row of weights (row, case).
+
+    case, right, wrong  (candidate,)
+    totals              (case,) how much there is to find
+    """
+    areas = [
+        average_precision(ladder, right * weight[case], wrong * weight[case], weight @ totals, by)
+        for weight in weights
+    ]
+    return np.array(areas)
+
+
 def sensitivities(rates: Numbers, false_positives: Numbers, found: Numbers) -> Numbers:
     """The sensitivity at each rate of false positives per scan, between the rungs interpolated linearly.
 

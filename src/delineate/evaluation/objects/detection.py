@@ -27,6 +27,7 @@ from delineate.evaluation.objects.instance_map import Connectivity, InstanceMap,
 from delineate.evaluation.objects.instances import compare_instances
 from delineate.evaluation.objects.matching import Ids, Indices, Numbers, Overlaps, claimed
 from delineate.evaluation.overlap import Mask
+from delineate.evaluation.statistics import METHOD, IntervalMethod
 from delineate.record import Record
 from delineate.space import Volume
 
@@ -41,11 +42,13 @@ class DetectionRules(Record):
            candidate's centre of mass lies in the lesion
     rates  false positives per scan at which the sensitivity is given
     area   how the area under precision over recall is measured
+    interval  how intervals are found, see `statistics`
     """
 
     hit: Annotated[float, Field(ge=0, lt=1)] | Literal["center"] = 0.1  # Baumgartner 2021, arXiv:2106.00817
     rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = RATES
     area: AreaBy = "steps"
+    interval: IntervalMethod = METHOD
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:

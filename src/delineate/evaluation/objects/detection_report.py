@@ -12,11 +12,12 @@ from typing import Literal
 import numpy as np
 
 from delineate.errors import DataError
-from delineate.evaluation.objects.curves import AreaBy, Ladder, average_precision, sensitivities
+from delineate.evaluation.objects.curves import AreaBy, Ladder, ranked_precision, sensitivities
 from delineate.evaluation.objects.detection import CaseDetections, DetectionRules, detect
 from delineate.evaluation.objects.instance_map import InstanceMap
 from delineate.evaluation.objects.matching import Indices, Numbers
-from delineate.evaluation.statistics import Bootstrap, percentile_interval
+from delineate.evaluation.objects.pools import Bounded, Pool
+from delineate.evaluation.statistics import INTERVALS, Bootstrap
 from delineate.progress import Progress, silent
 from delineate.record import Record
 
@@ -25,19 +26,11 @@ Load = Callable[[str], tuple[InstanceMap, InstanceMap]]  # case -> lesions, cand
 SEED = 20211  # of the bootstrap where no generator is given: the same report twice
 
 
-class Estimate(Record):
-    """A value and its 95 % bootstrap interval, whole patients drawn; None where there is nothing to find."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
 class RatePoint(Record):
     """The sensitivity at a rate of false positives per scan."""
 
     rate: float
-    sensitivity: Estimate
+    sensitivity: Bounded
 
 
 class CurvePoint(Record):
@@ -67,8 +60,8 @@ class DetectionReport(Record):
     groups: dict[str, str]  # case -> patient
     candidates: int
     rates: tuple[RatePoint, ...]
-    cpm: Estimate  # the mean of the sensitivities at the rates
-    average_precision: Estimate
+    cpm: Bounded  # the mean of the sensitivities at the rates
+    average_precision: Bounded
     curve: tuple[CurvePoint, ...]  # from the highest score down
     lesions: tuple[LesionHit, ...]
 
@@ -89,21 +82,13 @@ class DetectionReport(Record):
             "",
             "| false positives per scan | sensitivity |",
             "|---|---|",
-            *(f"| {point.rate:g} | {_cell(point.sensitivity)} |" for point in self.rates),
-            f"| **mean (CPM)** | {_cell(self.cpm)} |",
-            f"| average precision ({self.rules.area}) | {_cell(self.average_precision)} |",
+            *(f"| {point.rate:g} | {point.sensitivity.words} |" for point in self.rates),
+            f"| **mean (CPM)** | {self.cpm.words} |",
+            f"| average precision ({self.rules.area}) | {self.average_precision.words} |",
             "",
-            "Value [95 % interval].",
+            f"Value [95 % interval, {INTERVALS[self.rules.interval]}].",
         ]
         return "\n".join(lines) + "\n"
-
-
-def _cell(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "-"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
 def evaluate_detection(
@@ -128,32 +113,30 @@ def evaluate_detection(
     if not cases or len(set(cases)) != len(cases):
         raise DataError(f"expected cases with different names, got {len(cases)} of {len(set(cases))} names")
     found: list[CaseDetections] = []
-    with ThreadPoolExecutor(workers) as pool:
-        for done, one in enumerate(pool.map(lambda case: detect(*load(case), case, rules=rules), cases), 1):
+    with ThreadPoolExecutor(workers) as threads:
+        for done, one in enumerate(
+            threads.map(lambda case: detect(*load(case), case, rules=rules), cases), 1
+        ):
             found.append(one)
             progress(done, len(cases), one.case)
     known = groups or {}
     patients = {case: known.get(case, case) for case in cases}
-    bootstrap = Bootstrap.drawn(list(patients.values()), rng)
-    # The first row is what was measured; the others are drawn again.
-    weights = np.concatenate([np.ones((1, len(cases))), bootstrap.weights[:, bootstrap.membership]])
-    totals = weights @ np.array([len(one.lesion_ids) for one in found], float)
+    pool = Pool(Bootstrap.drawn(list(patients.values()), rng), rules.interval)
     curves = Curves.of(found)
-    sensitivity = curves.sensitivity(weights, totals, rules.rates)
-    has_spread = bootstrap.weights.shape[1] > 1
+    sensitivity = curves.sensitivity(pool.weights, rules.rates)
     return DetectionReport(
         title=title,
         rules=rules,
         cases=tuple(cases),
         groups=patients,
-        candidates=sum(len(one.scores) for one in found),
+        candidates=len(curves.candidate_case),
         rates=tuple(
-            RatePoint(rate=rate, sensitivity=_estimate(sensitivity[:, n], has_spread))
+            RatePoint(rate=rate, sensitivity=pool.bounded(sensitivity[:, n]))
             for n, rate in enumerate(rules.rates)
         ),
-        cpm=_estimate(sensitivity.mean(axis=1), has_spread),
-        average_precision=_estimate(curves.precision(weights, totals, rules.area), has_spread),
-        curve=curves.points(len(cases), int(totals[0])),
+        cpm=pool.bounded(sensitivity.mean(axis=1)),
+        average_precision=pool.bounded(curves.precision(pool.weights, rules.area)),
+        curve=curves.points(),
         lesions=tuple(hit for one in found for hit in _hits(one)),
     )
 
@@ -162,10 +145,12 @@ def evaluate_detection(
 class Curves:
     """The events of all scans in the order of their scores, each with the place of its scan.
 
+    lesions       (scan,) how many there are
     found         (event,) 1 where a lesion is found, 0 where an alarm is false
     right, wrong  (candidate,) for average precision
     """
 
+    lesions: Numbers
     events: Ladder
     event_case: Indices
     found: Numbers
@@ -187,6 +172,7 @@ class Curves:
         right = np.concatenate([one.right for one in cases])
         unjudged = np.concatenate([one.unjudged for one in cases])
         return cls(
+            lesions=np.array([len(one.lesion_ids) for one in cases], float),
             events=Ladder.of(np.concatenate(scores)),
             event_case=np.concatenate(place),
             found=np.concatenate(found),
@@ -196,25 +182,24 @@ class Curves:
             wrong=(~right & ~unjudged).astype(float),
         )
 
-    def sensitivity(self, weights: Numbers, totals: Numbers, rates: Sequence[float]) -> Numbers:
-        """(draw, rate), with `weights` (draw, case) and `totals` (draw,) lesions; NaN without lesions."""
+    def sensitivity(self, weights: Numbers, rates: Sequence[float]) -> Numbers:
+        """(row, rate) for weights (row, case); NaN without lesions."""
+        totals = weights @ self.lesions
         result = np.full((len(weights), len(rates)), np.nan)
         for n in np.flatnonzero(totals > 0):
             found, false = self._reached(weights[n])
             result[n] = sensitivities(np.array(rates), false / weights[n].sum(), found / totals[n])
         return result
 
-    def precision(self, weights: Numbers, totals: Numbers, area: AreaBy) -> Numbers:
-        """(draw,) average precision."""
-        found = []
-        for weight, total in zip(weights, totals, strict=True):
-            of_each = weight[self.candidate_case]
-            parts = self.right * of_each, self.wrong * of_each
-            found.append(average_precision(self.candidates, *parts, total, area))
-        return np.array(found)
+    def precision(self, weights: Numbers, area: AreaBy) -> Numbers:
+        """(row,) average precision for weights (row, case)."""
+        return ranked_precision(
+            self.candidates, self.candidate_case, self.right, self.wrong, self.lesions, weights, area
+        )
 
-    def points(self, scans: int, lesions: int) -> tuple[CurvePoint, ...]:
+    def points(self) -> tuple[CurvePoint, ...]:
         """The curve as it was measured; none without lesions."""
+        scans, lesions = len(self.lesions), self.lesions.sum()
         if not lesions:
             return ()
         found, false = self._reached(np.ones(scans))
@@ -227,13 +212,6 @@ class Curves:
     def _reached(self, weights: Numbers) -> tuple[Numbers, Numbers]:
         of_each = weights[self.event_case]
         return self.events.reached(self.found * of_each), self.events.reached((1 - self.found) * of_each)
-
-
-def _estimate(values: Numbers, has_spread: bool) -> Estimate:
-    """The first value, and the spread of the others."""
-    ends = percentile_interval(values[1:]) if has_spread else None
-    value = None if np.isnan(values[0]) else float(values[0])
-    return Estimate(value=value, low=ends[0] if ends else None, high=ends[1] if ends else None)
 
 
 def _hits(one: CaseDetections) -> list[LesionHit]:

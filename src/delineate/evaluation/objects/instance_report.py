@@ -1,7 +1,7 @@
 """Instance report: how the objects of many cases were found, and how sure that is.
 
 Every measure is given as the mean over cases and for the objects of all cases in one pool; both intervals
-draw whole patients.
+are by patient.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from delineate.errors import DataError
-from delineate.evaluation.objects.curves import Ladder, average_precision
+from delineate.evaluation.markdown import markdown_table
+from delineate.evaluation.objects.curves import Ladder, ranked_precision
 from delineate.evaluation.objects.instance_map import InstanceMap
 from delineate.evaluation.objects.instances import (
     ALL,
@@ -27,14 +29,17 @@ from delineate.evaluation.objects.instances import (
     instance_measures,
 )
 from delineate.evaluation.objects.matching import Numbers
+from delineate.evaluation.objects.pools import Bounded, Pool
 from delineate.evaluation.scores import Row
-from delineate.evaluation.statistics import Bootstrap, percentile_interval
+from delineate.evaluation.statistics import INTERVALS, Bootstrap
 from delineate.progress import Progress, silent
 from delineate.record import Record
 
 Load = Callable[[str], tuple[InstanceMap, InstanceMap]]  # case -> reference, prediction
 
 SEED = 20211  # of the bootstrap where no generator is given: the same report twice
+TABLE = ("pq", "dq", "sq", "aji", "aji_plus", "f1@0.5", "ap", "ap_ranked", "voxel_dice")
+COUNTED = ("reference", "prediction", "found", "missed", "invented", "merged", "split")
 
 
 class InstanceCounts(Record):
@@ -61,15 +66,8 @@ class InstanceSummary(Record):
     unit: str
     n: int  # cases with a value
     missing: int
-    mean: float | None
-    ci_low: float | None  # 95 % bootstrap interval, whole patients drawn
-    ci_high: float | None
-    pooled: float | None
-    pooled_low: float | None
-    pooled_high: float | None
-
-
-TABLE = ("pq", "dq", "sq", "aji", "aji_plus", "f1@0.5", "ap", "voxel_dice")
+    mean: Bounded
+    pooled: Bounded
 
 
 class InstanceReport(Record):
@@ -85,6 +83,11 @@ class InstanceReport(Record):
     counts: tuple[InstanceCounts, ...]
     summaries: tuple[InstanceSummary, ...]
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what was measured."""
+        return tuple(dict.fromkeys(summary.metric for summary in self.summaries))
+
     def summary(self, metric: str, structure: str = ALL) -> InstanceSummary:
         """One kind of object by one measure."""
         for summary in self.summaries:
@@ -92,11 +95,11 @@ class InstanceReport(Record):
                 return summary
         raise DataError(
             f"the report has no {metric!r} of {structure!r}; its structures are {', '.join(self.structures)} "
-            f"and its metrics {', '.join(dict.fromkeys(s.metric for s in self.summaries))}"
+            f"and its metrics {', '.join(self.metrics)}"
         )
 
     def values(self, metric: str, structure: str = ALL) -> dict[str, float | None]:
-        """Case -> value; None where missing."""
+        """Case -> value, None where missing; empty for measures of all cases only."""
         self.summary(metric, structure)
         return {
             row.case: row.value for row in self.rows if (row.structure, row.metric) == (structure, metric)
@@ -114,33 +117,31 @@ class InstanceReport(Record):
         return text.getvalue()
 
     def to_markdown(self, metrics: Sequence[str] = TABLE) -> str:
-        """Counts of objects, and a table of means over cases beside what all objects in one pool give."""
-        there = {summary.metric for summary in self.summaries}
-        shown = [
-            name for name in (*metrics, *(["ap_ranked"] if "ap_ranked" in there else [])) if name in there
-        ]
-        lines = [
-            "| structure | cases | objects | predicted | found | missed | invented | merged | split |",
-            "|---" * 9 + "|",
-            *("| " + " | ".join(map(str, counts.model_dump().values())) + " |" for counts in self.counts),
-            "",
-            "| structure | measure | mean of cases | all objects in one pool |",
-            "|---" * 4 + "|",
-        ]
-        for structure in self.structures:
-            for name in shown:
-                s = self.summary(name, structure)
-                of_cases = _cell(s.mean, s.ci_low, s.ci_high) + (f", n = {s.n}" if s.n and s.missing else "")
-                pooled = _cell(s.pooled, s.pooled_low, s.pooled_high)
-                lines.append(f"| {structure} | {s.title} | {of_cases} | {pooled} |")
-        notes = [f"- {s.title}: {s.definition}" for s in (self.summary(name) for name in shown)]
-        return "\n".join([*lines, "", "Value [95 % interval].", *notes]) + "\n"
+        """Counts of objects, and means over cases beside what all objects in one pool give."""
+        shown = [name for name in metrics if name in self.metrics]
+        heads = (
+            "structure",
+            "cases",
+            "objects",
+            "predicted",
+            "found",
+            "missed",
+            "invented",
+            "merged",
+            "split",
+        )
+        counts = markdown_table(heads, [[*map(str, c.model_dump().values())] for c in self.counts])
+        found = [self.summary(name, structure) for structure in self.structures for name in shown]
+        rows = [(s.structure, s.title, _mean_cell(s), s.pooled.words) for s in found]
+        values = markdown_table(("structure", "measure", "mean of cases", "all objects in one pool"), rows)
+        how = f"Value [95 % interval, {INTERVALS[self.rules.interval]}]."
+        notes = "\n".join(f"- {s.title}: {s.definition}" for s in map(self.summary, shown))
+        return "\n\n".join([counts, values, how, notes]) + "\n"
 
 
-def _cell(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+def _mean_cell(summary: InstanceSummary) -> str:
+    left_out = f", n = {summary.n}" if summary.n and summary.missing else ""
+    return summary.mean.words + left_out
 
 
 def evaluate_instances(
@@ -165,82 +166,144 @@ def evaluate_instances(
     if not cases or len(set(cases)) != len(cases):
         raise DataError(f"expected cases with different names, got {len(cases)} of {len(set(cases))} names")
     found: list[CaseInstances] = []
-    with ThreadPoolExecutor(workers) as pool:
-        for done, one in enumerate(pool.map(lambda case: compare_instances(*load(case), case), cases), 1):
+    with ThreadPoolExecutor(workers) as threads:
+        for done, one in enumerate(threads.map(lambda c: compare_instances(*load(c), c), cases), 1):
             found.append(one)
             progress(done, len(cases), one.case)
     known = groups or {}
     patients = {case: known.get(case, case) for case in cases}
-    return _report(found, title, rules, patients, Bootstrap.drawn(list(patients.values()), rng))
-
-
-def _report(
-    found: Sequence[CaseInstances],
-    title: str,
-    rules: InstanceRules,
-    groups: dict[str, str],
-    bootstrap: Bootstrap,
-) -> InstanceReport:
-    """The report of what was found in the cases."""
-    kinds = {kind for one in found for kind in (*one.kinds_reference, *one.kinds_prediction)}
-    structures = (ALL, *sorted(kinds))
-    measures = instance_measures(rules)
-    rows: list[Row] = []
-    counts: list[InstanceCounts] = []
-    summaries: list[InstanceSummary] = []
-    for structure in structures:
-        parts = [one.of_kind(structure) for one in found]
-        tally = Tally.stacked([Tally.of(part.overlaps, rules) for part in parts])
-        columns = {measure.name: _valued(measure, tally, rules) for measure in measures}
-        rows += _rows(list(groups), structure, measures, columns, tally)
-        counts.append(_counted(structure, tally))
-        summaries += _summaries(structure, measures, columns, tally, rules, bootstrap)
-        summaries += _ranked(structure, parts, rules, bootstrap)
+    pool = Pool(Bootstrap.drawn(list(patients.values()), rng), rules.interval)
+    kinds = sorted({kind for one in found for kind in (*one.kinds_reference, *one.kinds_prediction)})
+    parts = [Part.of(found, structure, rules, pool) for structure in (ALL, *kinds)]
     return InstanceReport(
         title=title,
         rules=rules,
-        cases=tuple(groups),
-        groups=groups,
-        structures=structures,
-        rows=tuple(rows),
-        counts=tuple(counts),
-        summaries=tuple(summaries),
+        cases=tuple(cases),
+        groups=patients,
+        structures=(ALL, *kinds),
+        rows=tuple(row for part in parts for row in part.rows(cases)),
+        counts=tuple(part.counts() for part in parts),
+        summaries=tuple(summary for part in parts for summary in part.summaries()),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One kind of object in all cases, while the report is made.
+
+    columns  measure -> (case,) values, NaN where missing
+    """
+
+    structure: str
+    cases: tuple[CaseInstances, ...]
+    rules: InstanceRules
+    pool: Pool
+    tally: Tally  # (case, ...)
+    columns: dict[str, Numbers]
+
+    @classmethod
+    def of(cls, found: Sequence[CaseInstances], structure: str, rules: InstanceRules, pool: Pool) -> Part:
+        """What was found of the structure."""
+        cases = tuple(one.of_kind(structure) for one in found)
+        tally = Tally.stacked([Tally.of(one.overlaps, rules) for one in cases])
+        columns = {m.name: _valued(m, tally, rules) for m in instance_measures(rules)}
+        return cls(structure, cases, rules, pool, tally, columns)
+
+    def rows(self, names: Sequence[str]) -> Iterator[Row]:
+        """Every case by every measure."""
+        for place, case in enumerate(names):
+            empty = _emptiness(bool(self.tally.reference[place]), bool(self.tally.prediction[place]))
+            for measure in instance_measures(self.rules):
+                value = float(self.columns[measure.name][place])
+                is_missing = bool(np.isnan(value))
+                yield Row(
+                    case=case,
+                    structure=self.structure,
+                    metric=measure.name,
+                    definition=measure.definition,
+                    value=None if is_missing else value,
+                    unit=measure.unit,
+                    note=(empty or "no partners") if is_missing else None,
+                )
+
+    def counts(self) -> InstanceCounts:
+        """How many there are, and what became of them."""
+        sums = {name: int(getattr(self.tally, name).sum()) for name in COUNTED}
+        return InstanceCounts(structure=self.structure, cases=len(self.cases), **sums)
+
+    def summaries(self) -> Iterator[InstanceSummary]:
+        """Means over cases, and the same of sums over cases; numbers of objects have no pool."""
+        sums = self.tally.pooled(self.pool.weights)
+        has_part = self.tally.reference + self.tally.prediction > 0
+        for measure in instance_measures(self.rules):
+            column = self.columns[measure.name]
+            missing = int(np.isnan(column).sum())
+            is_pooled = measure.best == "high"
+            yield InstanceSummary(
+                structure=self.structure,
+                metric=measure.name,
+                title=measure.title,
+                definition=measure.definition,
+                unit=measure.unit,
+                n=len(column) - missing,
+                missing=missing,
+                mean=self.pool.mean(column),
+                pooled=self.pool.bounded(_valued(measure, sums, self.rules), has_part)
+                if is_pooled
+                else Bounded(value=None),
+            )
+        yield from self._ranked()
+
+    def _ranked(self) -> Iterator[InstanceSummary]:
+        """Average precision in the order of scores, of all cases at once; none without scores."""
+        scores = [one.scores for one in self.cases if one.scores is not None]
+        if len(scores) < len(self.cases):
+            return
+        ladder = Ladder.of(np.concatenate(scores))
+        case = np.repeat(np.arange(len(scores)), [len(some) for some in scores])
+        areas: dict[str, Numbers] = {}
+        for threshold in self.rules.thresholds:
+            right, wrong = self._judged(threshold)
+            ranked = ladder, case, right, wrong, self.tally.reference
+            areas[f"@{threshold:g}"] = ranked_precision(*ranked, self.pool.weights, self.rules.area)
+        yield self._area("", f"mean of IoU > {self.rules.listed}", np.mean(list(areas.values()), axis=0))
+        for at, of_rows in areas.items():
+            yield self._area(at, f"IoU > {at[1:]}", of_rows)
+
+    def _judged(self, threshold: float) -> tuple[Numbers, Numbers]:
+        """(candidate,) of all cases: which objects of the prediction are right, 1 or 0, and which wrong."""
+        right, unjudged = [], []
+        for one in self.cases:
+            right.append(one.overlaps.claimed(np.zeros(0) if one.scores is None else one.scores, threshold))
+            unjudged.append(one.overlaps.unjudged)
+        is_right = np.concatenate(right)
+        return is_right.astype(float), (~is_right & ~np.concatenate(unjudged)).astype(float)
+
+    def _area(self, at: str, where: str, areas: Numbers) -> InstanceSummary:
+        return InstanceSummary(
+            structure=self.structure,
+            metric=f"ap_ranked{at}",
+            title=f"AP of scores{at}" if at else "mean AP of scores",
+            definition=f"area under precision over recall by scores ({self.rules.area}), {where}",
+            unit="1",
+            n=0,
+            missing=0,
+            mean=Bounded(value=None),
+            pooled=self.pool.bounded(areas),
+        )
 
 
 def _valued(measure: InstanceMeasure, tally: Tally, rules: InstanceRules) -> Numbers:
     """The measure's values (...), where a map is empty by the rules; NaN is missing."""
     values = np.array(measure.of(tally), dtype=float)
-    if measure.best == "high":
-        nothing = tally.reference == 0
-        if rules.empty == "reference":
-            values = np.where(nothing, np.nan, values)
-        if rules.empty == "one":
-            values = np.where(nothing & (tally.prediction == 0), 1.0, values)
+    if measure.best != "high":
+        return values
+    nothing = tally.reference == 0
+    if rules.empty == "reference":
+        return np.where(nothing, np.nan, values)
+    if rules.empty == "one":
+        return np.where(nothing & (tally.prediction == 0), 1.0, values)
     return values
-
-
-def _rows(
-    cases: Sequence[str],
-    structure: str,
-    measures: Sequence[InstanceMeasure],
-    columns: Mapping[str, Numbers],
-    tally: Tally,
-) -> Iterator[Row]:
-    for place, case in enumerate(cases):
-        empty = _emptiness(bool(tally.reference[place]), bool(tally.prediction[place]))
-        for measure in measures:
-            value = float(columns[measure.name][place])
-            is_missing = bool(np.isnan(value))
-            yield Row(
-                case=case,
-                structure=structure,
-                metric=measure.name,
-                definition=measure.definition,
-                value=None if is_missing else value,
-                unit=measure.unit,
-                note=(empty or "no partners") if is_missing else None,
-            )
 
 
 def _emptiness(reference: bool, prediction: bool) -> str | None:
@@ -252,112 +315,3 @@ def _emptiness(reference: bool, prediction: bool) -> str | None:
         case True, False:
             return "prediction empty"
     return None
-
-
-def _counted(structure: str, tally: Tally) -> InstanceCounts:
-    return InstanceCounts(
-        structure=structure,
-        cases=len(tally.reference),
-        reference=int(tally.reference.sum()),
-        prediction=int(tally.prediction.sum()),
-        found=int(tally.found.sum()),
-        missed=int(tally.missed.sum()),
-        invented=int(tally.invented.sum()),
-        merged=int(tally.merged.sum()),
-        split=int(tally.split.sum()),
-    )
-
-
-def _summaries(
-    structure: str,
-    measures: Sequence[InstanceMeasure],
-    columns: Mapping[str, Numbers],
-    tally: Tally,
-    rules: InstanceRules,
-    bootstrap: Bootstrap,
-) -> Iterator[InstanceSummary]:
-    """Means over cases, and the same of sums over cases; counts have no pool: they are in `counts`."""
-    whole = tally.pooled(np.ones(len(tally.reference)))
-    drawn = tally.pooled(bootstrap.weights[:, bootstrap.membership])
-    for measure in measures:
-        column = columns[measure.name]
-        there = column[~np.isnan(column)]
-        is_pooled = measure.best == "high"
-        yield InstanceSummary(
-            structure=structure,
-            metric=measure.name,
-            title=measure.title,
-            definition=measure.definition,
-            unit=measure.unit,
-            n=len(there),
-            missing=len(column) - len(there),
-            mean=float(there.mean()) if len(there) else None,
-            **_ends("ci", bootstrap.interval(column)),
-            pooled=_number(_valued(measure, whole, rules)) if is_pooled else None,
-            **_ends("pooled", _spread(_valued(measure, drawn, rules), bootstrap) if is_pooled else None),
-        )
-
-
-def _ranked(
-    structure: str, parts: Sequence[CaseInstances], rules: InstanceRules, bootstrap: Bootstrap
-) -> list[InstanceSummary]:
-    """Average precision of all objects of all cases in the order of their scores; none without scores."""
-    scores = [part.scores for part in parts if part.scores is not None]
-    if len(scores) < len(parts):
-        return []
-    ladder = Ladder.of(np.concatenate(scores))
-    case = np.repeat(np.arange(len(parts)), [len(s) for s in scores])
-    totals = np.array([len(part.overlaps.reference_ids) for part in parts], float)
-    weights = np.concatenate([np.ones((1, len(parts))), bootstrap.weights[:, bootstrap.membership]])
-    found: dict[str, Numbers] = {}  # (1 + draw,): as measured, then drawn again
-    for threshold in rules.thresholds:
-        right, wrong = (np.concatenate(some) for some in zip(*_judged(parts, threshold), strict=True))
-        areas = [
-            average_precision(ladder, w[case] * right, w[case] * wrong, w @ totals, rules.area)
-            for w in weights
-        ]
-        found[f"ap_ranked@{threshold:g}"] = np.array(areas)
-    found = {"ap_ranked": np.mean(list(found.values()), axis=0)} | found
-    return [_ranked_summary(structure, name, areas, rules, bootstrap) for name, areas in found.items()]
-
-
-def _judged(parts: Sequence[CaseInstances], threshold: float) -> Iterator[tuple[Numbers, Numbers]]:
-    """For each case, which objects of its prediction are right (1.0) and which are wrong."""
-    for part in parts:
-        scores = np.zeros(0) if part.scores is None else part.scores
-        right = part.overlaps.claimed(scores, threshold)
-        yield right.astype(float), (~right & ~part.overlaps.unjudged).astype(float)
-
-
-def _ranked_summary(
-    structure: str, name: str, areas: Numbers, rules: InstanceRules, bootstrap: Bootstrap
-) -> InstanceSummary:
-    _, _, at = name.partition("@")
-    where = f"at IoU > {at}" if at else f"mean of IoU > {rules.listed}"
-    return InstanceSummary(
-        structure=structure,
-        metric=name,
-        title=f"AP of scores@{at}" if at else "mean AP of scores",
-        definition=f"area under precision over recall in the order of scores ({rules.area}), {where}",
-        unit="1",
-        n=0,
-        missing=0,
-        mean=None,
-        ci_low=None,
-        ci_high=None,
-        pooled=_number(areas[0]),
-        **_ends("pooled", _spread(areas[1:], bootstrap)),
-    )
-
-
-def _spread(drawn: Numbers, bootstrap: Bootstrap) -> tuple[float, float] | None:
-    """The 95 % interval of what was drawn; None for a single patient."""
-    return percentile_interval(drawn) if bootstrap.weights.shape[1] > 1 else None
-
-
-def _number(value: Numbers) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _ends(name: str, ends: tuple[float, float] | None) -> dict[str, float | None]:
-    return {f"{name}_low": ends[0] if ends else None, f"{name}_high": ends[1] if ends else None}

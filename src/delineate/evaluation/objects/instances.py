@@ -23,6 +23,7 @@ from delineate.evaluation.objects.curves import AreaBy
 from delineate.evaluation.objects.instance_map import InstanceMap
 from delineate.evaluation.objects.matching import UNIQUE, Assignment, Ids, Indices, Numbers, Overlaps
 from delineate.evaluation.overlap import EmptyPolicy
+from delineate.evaluation.statistics import METHOD, IntervalMethod
 from delineate.record import Record
 
 Load = Callable[[str], tuple[InstanceMap, InstanceMap]]  # case -> reference, prediction
@@ -44,6 +45,7 @@ class InstanceRules(Record):
     thresholds  IoU at which F1 and AP are given; their mean is that of AP
     area        how the area under precision over recall is measured, where predictions have scores
     empty       ratios where a map is empty, see `EmptyPolicy`
+    interval    how intervals are found, see `statistics`
     """
 
     iou: Threshold = 0.5
@@ -51,6 +53,7 @@ class InstanceRules(Record):
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1)] = FROM_HALF
     area: AreaBy = "101 points"
     empty: EmptyPolicy = "missing"
+    interval: IntervalMethod = METHOD
 
     @model_validator(mode="after")
     def _different(self) -> Self:
@@ -195,7 +198,7 @@ class Tally:
         return tuple(cls.__dataclass_fields__)
 
     def pooled(self, weights: Numbers) -> Tally:
-        """The weighted sums over cases: weights (draw, case) give (draw, ...)."""
+        """The weighted sums over cases: weights (row, case) give (row, ...)."""
         return Tally(**{name: weights @ getattr(self, name) for name in self.names()})
 
 
