@@ -21,7 +21,7 @@ def command(
     strict: bool = typer.Option(False, "--strict", help="Exit 1 unless everything is proven."),
     as_json: bool = typer.Option(False, "--json", help="The verdict as JSON."),
 ) -> None:
-    """PASS only where the whole 95 % interval clears its threshold; exit 1 if anything fails."""
+    """Is every structure proven to be good enough? Exit 1 if one fails."""
     from delineate.evaluation import judge, read_gate, read_report
 
     show = screen(context)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from delineate.errors import DataError, RecordError
-from delineate.evaluation.criteria import DISCLAIMER, LITERATURE, Criterion, Gate, read_gate
+from delineate.evaluation.gate.criteria import DISCLAIMER, LITERATURE, Criterion, Gate, read_gate
 
 LIVER = Criterion(structure="liver", threshold=0.95, source="our protocol")
 

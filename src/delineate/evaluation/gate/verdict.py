@@ -5,12 +5,12 @@ the mean that has to clear the threshold.
 
 PASS        the whole interval is on the right side, of enough patients, and no case is left out of the mean
 FAIL        the whole interval is on the wrong side
-UNPROVEN    neither; about how many more cases would decide it is said
+UNPROVEN    neither; about how many more patients would prove it is said
 NOT JUDGED  no structure of the report has such a name, and the gate does not insist on one
 
-No interval is wide enough where a few cases fail badly and are not in the sample. Of a model that fails in 8 %
-of patients and whose true mean *is* the threshold, 2.5 % of samples should clear it by luck; it was 37 % of
-samples of 10 patients, 11 % of 30, 5 % of 50, 3 % of 100 (3 % of 30 where none fails). Hence the fewest
+No interval is wide enough where a few cases fail badly and are not in the sample. Of a model that fails in
+8 % of patients and whose true mean *is* the threshold, 2.5 % of samples should clear it by luck; it was 37 %
+of samples of 10 patients, 11 % of 30, 5 % of 50, 3 % of 100 (3 % of 30 where none fails). Hence the fewest
 patients that a criterion asks for.
 """
 
@@ -18,22 +18,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil
 from typing import Literal
 
 import numpy as np
 
-from delineate.evaluation.criteria import Criterion, Gate
+from delineate.evaluation.forecast import cases_to_prove
+from delineate.evaluation.gate.criteria import Criterion, Direction, Gate
 from delineate.evaluation.markdown import markdown_table
 from delineate.evaluation.measures import MEASURES
 from delineate.evaluation.scores import Report
-from delineate.evaluation.statistics import Bootstrap, Interval, Numbers, half_width
+from delineate.evaluation.statistics import Bootstrap, Estimate, Interval, Numbers
 from delineate.record import Record
 
 Outcome = Literal["PASS", "FAIL", "UNPROVEN", "NOT JUDGED"]
 
 SEED = 20211  # of the draws, as in reports: the same verdict twice
-MOST = 100_000  # cases; to ask for more helps nobody
 BESIDE = (  # of each line the first that was measured is shown beside a verdict
     ("dice",),
     ("hd95", "hd95_area", "hd95_pooled", "hd"),
@@ -58,7 +57,8 @@ class Judgement(Record):
     n           cases that have a value, of so many patients
     hidden      cases that have none although there was something to measure
     found       the mean, and the interval that the verdict rests on
-    more_cases  about how many more patients like these would decide; None: decided, or no number would
+    more_cases  about how many more patients like these would prove it; None: decided, or no number would
+    likely      so many more for a chance of four in five
     people      the same metric of one reader against another, where that was measured
     """
 
@@ -71,6 +71,7 @@ class Judgement(Record):
     hidden: int = 0
     found: Found
     more_cases: int | None = None
+    likely: int | None = None
     people: Found | None = None
 
 
@@ -154,6 +155,7 @@ def _judged(
 ) -> Judgement:
     evidence = Evidence.of(report, bootstrap, criterion, structure)
     outcome, why = evidence.against(criterion)
+    more, likely = evidence.forecast(criterion) if outcome == "UNPROVEN" else (None, None)
     low, high = evidence.ends or (None, None)
     return Judgement(
         criterion=criterion,
@@ -164,7 +166,8 @@ def _judged(
         patients=evidence.patients,
         hidden=evidence.hidden,
         found=Found(metric=criterion.metric, mean=evidence.mean, low=low, high=high),
-        more_cases=evidence.more_cases(criterion) if outcome == "UNPROVEN" else None,
+        more_cases=more,
+        likely=likely,
         people=_measured(people, structure, criterion.metric) if people else None,
     )
 
@@ -188,39 +191,46 @@ def _measured(report: Report, structure: str, metric: str) -> Found:
     return Found(metric=metric, mean=summary.mean, low=summary.ci_low, high=summary.ci_high)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What was measured of one structure by one metric.
 
-    n        cases with a value; of `patients`
+    values   (case,) NaN where missing; of these `groups` (patients)
     hidden   cases without a value although there was something to measure
     ends     the interval of the mean
-    spread   standard deviation between patients, as far as it makes the mean uncertain
     """
 
-    n: int
-    patients: int
+    values: Numbers
+    groups: tuple[str, ...]
     hidden: int
-    mean: float | None
+    estimate: Estimate | None
     ends: Interval | None
-    spread: float
 
     @classmethod
     def of(cls, report: Report, bootstrap: Bootstrap, criterion: Criterion, structure: str) -> Evidence:
         """The evidence in a report."""
+        groups = tuple(report.groups[case] for case in report.cases)
         if criterion.metric not in report.metrics:
-            return cls(0, 0, 0, None, None, 0.0)
+            return cls(np.full(len(groups), np.nan), groups, 0, None, None)
         values = _column(report, structure, criterion.metric)
         estimate = bootstrap.mean(values)
-        patients = estimate.patients if estimate else 0
-        return cls(
-            n=int(np.count_nonzero(~np.isnan(values))),
-            patients=patients,
-            hidden=_hidden(report, criterion, structure, values),
-            mean=estimate.value if estimate else None,
-            ends=estimate.interval(criterion.interval, criterion.level) if estimate else None,
-            spread=estimate.error * patients**0.5 if estimate else 0.0,
-        )
+        ends = estimate.interval(criterion.interval, criterion.level) if estimate else None
+        return cls(values, groups, _hidden(report, criterion, structure, values), estimate, ends)
+
+    @property
+    def n(self) -> int:
+        """Cases that have a value."""
+        return int(np.count_nonzero(~np.isnan(self.values)))
+
+    @property
+    def patients(self) -> int:
+        """Patients who have a value."""
+        return self.estimate.patients if self.estimate else 0
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over cases."""
+        return self.estimate.value if self.estimate else None
 
     def against(self, criterion: Criterion) -> tuple[Outcome, str]:
         """The outcome, and why."""
@@ -240,21 +250,31 @@ class Evidence:
             return "UNPROVEN", f"{self.hidden} cases have no {criterion.metric} and are left out of the mean"
         return "PASS", f"{interval} clears it"
 
-    def more_cases(self, criterion: Criterion) -> int | None:
-        """About how many more patients like these would decide, either way; None where no number would.
+    def forecast(self, criterion: Criterion) -> tuple[int | None, int | None]:
+        """About how many more patients like these would prove it, and how many make that likely."""
+        if self.ends is None or self.hidden:
+            return None, None
+        t, (low, high) = criterion.threshold, self.ends
+        asked: dict[Direction, list[tuple[float, Literal["high", "low"], float]]] = {
+            "at least": [(t, "high", low)],
+            "at most": [(t, "low", high)],
+            "within": [(-t, "high", low), (t, "low", high)],
+        }
+        found = [
+            cases_to_prove(self.values, bound, groups=self.groups, best=best, level=criterion.level, end=end)
+            for bound, best, end in asked[criterion.direction]
+        ]
+        missing = max(0, criterion.patients - self.patients)
+        more, likely = _most([f.more for f in found]), _most([f.likely for f in found])
+        return (
+            None if more is None else max(more, missing),
+            None if likely is None else max(likely, missing),
+        )
 
-        Of patients like these the interval of n is 1.96 spread / sqrt(n) wide on either side.
-        """
-        if self.mean is None or self.ends is None or self.hidden:
-            return None
-        margin = abs(_margin(self.mean, criterion))
-        needed = criterion.patients
-        if not _is_within(self.ends, criterion):
-            if margin == 0 or half_width(self.spread, MOST, level=criterion.level) > margin:
-                return None
-            one = half_width(self.spread, 1, level=criterion.level)
-            needed = max(needed, ceil((one / margin) ** 2), self.patients + 1)
-        return needed - self.patients
+
+def _most(numbers: list[int | None]) -> int | None:
+    there = [number for number in numbers if number is not None]
+    return max(there) if len(there) == len(numbers) else None
 
 
 def _margin(mean: float, criterion: Criterion) -> float:
@@ -317,8 +337,8 @@ def _why(judgement: Judgement) -> str:
     if judgement.more_cases is None:
         return judgement.why
     more = f"{judgement.more_cases} more patient{'' if judgement.more_cases == 1 else 's'}"
-    wrong = judgement.found.mean is not None and _margin(judgement.found.mean, judgement.criterion) < 0
-    return f"{judgement.why}; about {more} would show that it {'fails' if wrong else 'passes'}"
+    likely = "" if judgement.likely is None else f", {judgement.likely} for a chance of four in five"
+    return f"{judgement.why}; about {more} like these would prove it{likely}"
 
 
 def _surrounding_table(verdict: Verdict) -> str:
