@@ -42,9 +42,7 @@ def evaluate_case(
     Voxels that the reference leaves open (its ignore label) are left out of everything.
     """
     rules = rules or Rules()
-    prediction, noted = _on_one_grid(reference, prediction, case, rules)
-    _same_structures(reference, prediction, case)
-    maps = Maps.of(reference, prediction)
+    maps, noted = held_together(reference, prediction, case, rules)
     rows: list[Row] = []
     for structure in reference.schema.structures:
         values = measured(maps.pair(structure), rules)
@@ -175,6 +173,15 @@ def _of(boxes: dict[int, Box], values: tuple[int, ...]) -> list[Box]:
 
 def _joined(boxes: list[Box]) -> Box | None:
     return reduce(Box.joined, boxes) if boxes else None
+
+
+def held_together(
+    reference: LabelMap, prediction: LabelMap, case: str, rules: Rules
+) -> tuple[Maps, str | None]:
+    """Both maps on one grid, and a note if the prediction had to be resampled."""
+    prediction, noted = _on_one_grid(reference, prediction, case, rules)
+    _same_structures(reference, prediction, case)
+    return Maps.of(reference, prediction), noted
 
 
 def _on_one_grid(
