@@ -10,13 +10,16 @@ Sources: Dice 1945, doi:10.2307/1932409; Maier-Hein and Reinke 2024, doi:10.1038
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from delineate.errors import GeometryError
+from delineate.errors import DataError, GeometryError
+from delineate.evaluation.markdown import markdown_table
+from delineate.record import Record
 from delineate.space import LabelMap
 
 Mask = npt.NDArray[np.bool_]
@@ -103,46 +106,88 @@ class Confusion:
         return part / whole if whole else None
 
 
-@dataclass(frozen=True, eq=False)
-class ConfusionTable:
-    """For every label of the reference, what it was called.
+class ConfusionTable(Record):
+    """For every label of the reference, what it was called, in one case or in many.
 
     names   background and the labels, in the order of the schema
-    voxels  (reference label, predicted label) counts of known voxels
+    voxels  a row for each label of the reference: how many of its known voxels were called what
+    mm3     the same in cubic millimetres: voxels of different scans differ in size
     """
 
     names: tuple[str, ...]
-    voxels: npt.NDArray[np.int64]
-    voxel_ml: float
+    cases: int
+    voxels: tuple[tuple[int, ...], ...]
+    mm3: tuple[tuple[float, ...], ...]
 
     @classmethod
     def of(cls, reference: LabelMap, prediction: LabelMap) -> ConfusionTable:
-        """The table of two maps on one grid with the same label values."""
-        schema = reference.schema
+        """The table of two maps on one grid; labels are matched by their names.
+
+        Voxels that either map leaves open (its ignore label) are left out.
+        """
         if reference.array.shape != prediction.array.shape:
             raise GeometryError(
                 "reference and prediction are on different grids: "
                 f"{reference.geometry!r} and {prediction.geometry!r}"
             )
-        values = np.array([0, *(label.value for label in schema.labels)])
-        known = np.isin(reference.array, values) & np.isin(prediction.array, values)
-        order = np.argsort(values)
-        rows, columns = (
-            order[np.searchsorted(values, array[known], sorter=order)]
-            for array in (reference.array, prediction.array)
+        names = ("background", *(label.name for label in reference.schema.labels))
+        rows, columns = _numbered(reference, names), _numbered(prediction, names)
+        known = (rows >= 0) & (columns >= 0)
+        counts = np.bincount(rows[known] * len(names) + columns[known], minlength=len(names) ** 2)
+        voxels = counts.reshape(len(names), -1)
+        mm3 = voxels * float(abs(np.linalg.det(reference.geometry.affine[:3, :3])))
+        return cls(names=names, cases=1, voxels=_rows(voxels), mm3=_rows(mm3))
+
+    @classmethod
+    def total(cls, tables: Sequence[ConfusionTable]) -> ConfusionTable:
+        """The sum over cases."""
+        names = {table.names for table in tables}
+        if len(names) != 1:
+            raise DataError(
+                "confusion tables are added up where they have the same labels, got "
+                f"{' and '.join(', '.join(some) for some in sorted(names)) or 'none'}"
+            )
+        return cls(
+            names=tables[0].names,
+            cases=sum(table.cases for table in tables),
+            voxels=_rows(np.sum([table.voxels for table in tables], axis=0)),
+            mm3=_rows(np.sum([table.mm3 for table in tables], axis=0)),
         )
-        counts = np.bincount(rows * len(values) + columns, minlength=len(values) ** 2)
-        names = ("background", *(label.name for label in schema.labels))
-        return cls(names, counts.reshape(len(values), -1), reference.geometry.voxel_ml)
 
     @property
-    def ml(self) -> npt.NDArray[np.float64]:
-        """The table in millilitres."""
-        return np.asarray(self.voxels * self.voxel_ml)
+    def shares(self) -> npt.NDArray[np.float64]:
+        """Each row of the volumes as shares of its label; NaN where the reference has none of it."""
+        volumes = np.array(self.mm3)
+        totals = volumes.sum(axis=1, keepdims=True)
+        return np.asarray(np.divide(volumes, totals, out=np.full(volumes.shape, np.nan), where=totals > 0))
 
-    @property
-    def shares(self) -> npt.NDArray[Any]:
-        """Each row as shares of its label; NaN for a label that the reference does not have."""
-        totals = self.voxels.sum(axis=1, keepdims=True)
-        empty = np.full(self.voxels.shape, np.nan)
-        return np.asarray(np.divide(self.voxels, totals, out=empty, where=totals > 0))
+    def to_markdown(self) -> str:
+        """The shares as a table: a row for each label of the reference, a column for what it was called."""
+        rows = [
+            (name, *("" if np.isnan(share) else f"{share:.3f}" for share in row), f"{sum(volume) / 1000:.3g}")
+            for name, row, volume in zip(self.names, self.shares, self.mm3, strict=True)
+        ]
+        return markdown_table(("reference \\ called", *self.names, "ml"), rows) + "\n"
+
+
+def _numbered(labels: LabelMap, names: Sequence[str]) -> npt.NDArray[np.intp]:
+    """The place of each voxel's label among the names; -1 for the ignore label."""
+    places = {0: 0} | {
+        label.value: names.index(label.name) for label in labels.schema.labels if label.name in names
+    }
+    table = np.full(max(labels.schema.values) + 1, len(names))
+    table[list(places)] = list(places.values())
+    if labels.schema.ignore is not None:
+        table[labels.schema.ignore] = -1
+    numbers = table[labels.array]
+    if (numbers == len(names)).any():
+        strange = sorted(set(labels.array[numbers == len(names)].tolist()))
+        raise DataError(
+            f"the prediction has labels that the reference does not know: values {strange}; the reference "
+            f"knows {', '.join(names[1:])}. Read both maps with the same label schema."
+        )
+    return numbers
+
+
+def _rows(array: npt.NDArray[Any]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(tuple(row) for row in array.tolist())

@@ -46,8 +46,18 @@ OVERLAPS = (
     _overlap("iou", "IoU", "TP / (TP + FP + FN) in voxels", lambda p, e: p.counts.iou(e)),
     _overlap("precision", "Precision", "TP / (TP + FP) in voxels", lambda p, e: p.counts.precision(e)),
     _overlap("recall", "Recall", "TP / (TP + FN) in voxels", lambda p, e: p.counts.recall(e)),
-    _overlap("specificity", "Specificity", "TN / (TN + FP) in voxels", lambda p, _: p.counts.specificity()),
-    _overlap("accuracy", "Accuracy", "(TP + TN) / all in voxels", lambda p, _: p.counts.accuracy()),
+    _overlap(
+        "specificity",
+        "Specificity",
+        "TN / (TN + FP) in voxels; near 1 by construction, misleading beside Dice",
+        lambda p, _: p.counts.specificity(),
+    ),
+    _overlap(
+        "accuracy",
+        "Accuracy",
+        "(TP + TN) / all in voxels; near 1 by construction, misleading beside Dice",
+        lambda p, _: p.counts.accuracy(),
+    ),
 )
 
 VOLUMES = (

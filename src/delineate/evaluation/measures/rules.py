@@ -9,14 +9,16 @@ from pydantic import Field, model_validator
 from delineate.evaluation.measures.counts import OVERLAPS, VOLUMES
 from delineate.evaluation.measures.lesions import LESIONS
 from delineate.evaluation.measures.pair import Measure, Pair, Value
+from delineate.evaluation.measures.shapes import DIAMETERS, SHAPES
 from delineate.evaluation.measures.surfaces import SURFACES
 from delineate.evaluation.objects.lesions import LesionRules
 from delineate.evaluation.overlap import EmptyPolicy
+from delineate.evaluation.shapes.band import WIDTH_MM
 from delineate.evaluation.statistics import METHOD, IntervalMethod
 from delineate.record import Record
 
 MEASURES: dict[str, Measure] = {
-    measure.name: measure for measure in (*OVERLAPS, *VOLUMES, *SURFACES, *LESIONS)
+    measure.name: measure for measure in (*OVERLAPS, *SHAPES, *VOLUMES, *DIAMETERS, *SURFACES, *LESIONS)
 }
 
 ALWAYS = ("volume_reference", "volume_prediction")  # they tell an empty mask from a missed one
@@ -31,6 +33,7 @@ class Rules(Record):
                   misses hard structures looks better: the report counts such cases.
     lesions       what one lesion is and when it counts as found, see `LesionRules`
     tolerance_mm  how far apart surfaces may be and still agree (NSD)
+    boundary_mm   how far below its surface a voxel may lie and still count as boundary (boundary IoU)
     regrid        resample a prediction that is on another grid than its reference, and note it, instead
                   of refusing it
     interval      how the interval of every mean and median is found, see `statistics`
@@ -51,6 +54,7 @@ class Rules(Record):
     empty: EmptyPolicy = "missing"
     missed: Literal["missing", "diagonal"] = "missing"
     tolerance_mm: Annotated[float, Field(gt=0)] = 1.0
+    boundary_mm: Annotated[float, Field(gt=0)] = WIDTH_MM
     lesions: LesionRules = LesionRules()
     regrid: bool = False
     interval: IntervalMethod = METHOD

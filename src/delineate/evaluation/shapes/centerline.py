@@ -1,0 +1,64 @@
+"""Centre lines: whether vessels, airways and nerves are followed, however thin they are.
+
+Overlap in voxels is blind to a gap in a thin branch. clDice asks how much of each mask's centre line lies in
+the other mask. It is counted in voxels of the line, as its authors do, also where voxels are not cubes.
+
+Source: Shit 2021, doi:10.1109/CVPR46437.2021.01629 (topology precision, topology sensitivity, clDice).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from delineate.errors import GeometryError
+from delineate.evaluation.overlap import EmptyPolicy, Mask
+from delineate.evaluation.shapes.thinning import centerline
+
+
+@dataclass(frozen=True)
+class CenterlineOverlap:
+    """Voxels of the two centre lines, and how many of each lie in the other mask."""
+
+    reference: int
+    reference_found: int  # of the reference's line, in the predicted mask
+    prediction: int
+    prediction_right: int  # of the prediction's line, in the reference's mask
+
+    @classmethod
+    def of(cls, reference: Mask, prediction: Mask, known: Mask | None = None) -> CenterlineOverlap:
+        """The counts of two masks (i, j, k) of one shape; voxels that are not `known` are in neither."""
+        if reference.shape != prediction.shape:
+            raise GeometryError(
+                f"masks of one grid have one shape, got {reference.shape} and {prediction.shape}"
+            )
+        if known is not None:
+            reference, prediction = reference & known, prediction & known
+        lines = centerline(reference), centerline(prediction)
+        return cls(
+            int(np.count_nonzero(lines[0])),
+            int(np.count_nonzero(lines[0] & prediction)),
+            int(np.count_nonzero(lines[1])),
+            int(np.count_nonzero(lines[1] & reference)),
+        )
+
+    @property
+    def precision(self) -> float | None:
+        """The share of the predicted line that is right; None where nothing was predicted."""
+        return self.prediction_right / self.prediction if self.prediction else None
+
+    @property
+    def sensitivity(self) -> float | None:
+        """The share of the reference's line that was found; None where there is nothing to find."""
+        return self.reference_found / self.reference if self.reference else None
+
+    def cldice(self, empty: EmptyPolicy = "missing") -> float | None:
+        """The harmonic mean of precision and sensitivity; 0 where both are, or where one mask is empty."""
+        if empty == "reference" and not self.reference:
+            return None
+        if not self.reference and not self.prediction:
+            return 1.0 if empty == "one" else None
+        precision, sensitivity = self.precision or 0.0, self.sensitivity or 0.0
+        both = precision + sensitivity
+        return 2 * precision * sensitivity / both if both else 0.0
