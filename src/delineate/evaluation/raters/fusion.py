@@ -28,7 +28,16 @@ from pydantic import Field
 from scipy import sparse
 
 from delineate.errors import DataError, GeometryError
-from delineate.evaluation.decisions import MARGIN_MM, OPEN, Bools, Decisions, Numbers, Places
+from delineate.evaluation.raters.decisions import (
+    MARGIN_MM,
+    OPEN,
+    Bools,
+    Decisions,
+    Numbers,
+    Places,
+    number,
+    ratio,
+)
 from delineate.record import Record
 from delineate.space import LabelMap, LabelSchema, Volume
 
@@ -283,8 +292,7 @@ def votes(places: Places, labels: int, weights: Numbers) -> Numbers:
 
 def _shared(sums: Numbers) -> Numbers:
     """Rows that add up to 1, or to 0 where there is nothing to share."""
-    total = sums.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(sums, total, out=np.zeros_like(sums), where=total > 0))
+    return ratio(sums, sums.sum(axis=1, keepdims=True), empty=0.0)
 
 
 # --- STAPLE
@@ -347,15 +355,13 @@ def _confusion(said: sparse.csr_array, counts: Numbers, shares: Numbers, labels:
 def _performance(said: sparse.csr_array, counts: Numbers, shares: Numbers, labels: int) -> Numbers:
     """(rater, label said, true label) how often a rater says the one where the other is true."""
     table = _confusion(said, counts, shares, labels)
-    total = table.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(table, total, out=np.zeros_like(table), where=total > 0))
+    return ratio(table, table.sum(axis=1, keepdims=True), empty=0.0)
 
 
 def _trust(said: sparse.csr_array, counts: Numbers, shares: Numbers, labels: int) -> Numbers:
     """(rater, label said, true label) how often the one is true where a rater says the other."""
     table = _confusion(said, counts, shares, labels)
-    total = table.sum(axis=2, keepdims=True)
-    return np.asarray(np.divide(table, total, out=np.zeros_like(table), where=total > 0))
+    return ratio(table, table.sum(axis=2, keepdims=True), empty=0.0)
 
 
 def _expected(said: sparse.csr_array, prior: Numbers, table: Numbers) -> Numbers:
@@ -380,7 +386,7 @@ def _simple(decisions: Decisions, schema: LabelSchema, ties: Ties) -> Posterior:
         if before is not None and (before == answers).all():
             return Posterior(shares, weights, rounds)
         overlaps = [
-            _dice(decisions.votes(values), np.isin(answers, values), decisions)
+            decisions.dice(decisions.votes(values), np.isin(answers, values))
             for values in schema.structures.values()
         ]
         weights = _kept(_row_means(np.array(overlaps)), weights > 0)
@@ -468,16 +474,16 @@ def _qualities(
     found: dict[tuple[int, str], Quality] = {}
     for (structure, values), share in zip(schema.structures.items(), shares.T, strict=True):
         said = decisions.votes(values)
-        here = [_share(decisions, said, of) for of in (share, 1 - share)]
-        dice = _dice(said, np.isin(answers, values), decisions)
-        for number, rater in enumerate(raters):
-            found[number, structure] = Quality(
+        sensitivity, specificity = decisions.rates(said, share)
+        dice = decisions.dice(said, np.isin(answers, values))
+        for place, rater in enumerate(raters):
+            found[place, structure] = Quality(
                 rater=rater,
                 structure=structure,
-                sensitivity=_number(here[0][number]),
-                specificity=_number(1 - here[1][number]),
-                dice=_number(dice[number]),
-                weight=float(weights[number]),
+                sensitivity=number(sensitivity[place]),
+                specificity=number(specificity[place]),
+                dice=number(dice[place]),
+                weight=float(weights[place]),
             )
     return tuple(found[key] for key in sorted(found, key=lambda key: key[0]))
 
@@ -488,21 +494,3 @@ def _without_open(decisions: Decisions, answers: Places, schema: LabelSchema) ->
         return decisions
     there = answers != schema.ignore
     return replace(decisions, counts=decisions.counts * there, total=decisions.total * there)
-
-
-def _share(decisions: Decisions, said: Bools, of: Numbers) -> Numbers:
-    """(rater,) how much of `of` (pattern,), in the field of view, was said; NaN where there is none."""
-    there = (decisions.counts * of) @ decisions.known
-    found = (decisions.counts * of) @ said
-    return np.asarray(np.divide(found, there, out=np.full(len(there), np.nan), where=there > 0))
-
-
-def _dice(said: Bools, consensus: Bools, decisions: Decisions) -> Numbers:
-    """(rater,) Dice with the consensus (pattern,) in the whole scan; NaN where both are empty."""
-    both = (decisions.total * consensus) @ said
-    sizes = decisions.total @ said + (decisions.total * consensus) @ decisions.known
-    return np.asarray(np.divide(2 * both, sizes, out=np.full(len(sizes), np.nan), where=sizes > 0))
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

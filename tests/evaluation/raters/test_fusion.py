@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from delineate.errors import DataError, GeometryError
-from delineate.evaluation import fusion
-from delineate.evaluation.fusion import METHODS, FusionRules, check_maps, fuse
+from delineate.evaluation.raters import fusion
+from delineate.evaluation.raters.fusion import METHODS, FusionRules, check_maps, fuse
 from delineate.io import read_label_values
 from delineate.space import Geometry, Label, LabelMap, LabelSchema, Region
 

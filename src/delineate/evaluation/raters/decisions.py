@@ -89,6 +89,32 @@ class Decisions:
         """(i, j, k) where a pattern of `box` is one of the chosen (pattern,)."""
         return np.asarray(chosen[self.codes])
 
+    def rates(self, said: Bools, share: Numbers) -> tuple[Numbers, Numbers]:
+        """(rater,) sensitivity and specificity of what was said (pattern, rater), in the field of view.
+
+        share  (pattern,) how likely it is true; NaN comes back where nothing is, or everything
+        """
+        rates = [
+            ratio((self.counts * of) @ said, (self.counts * of) @ self.known) for of in (share, 1 - share)
+        ]
+        return rates[0], 1 - rates[1]
+
+    def dice(self, said: Bools, consensus: Bools) -> Numbers:
+        """(rater,) Dice with a consensus (pattern,) in the whole scan; NaN where both are empty."""
+        inside = self.total * consensus
+        return ratio(2 * (inside @ said), self.total @ said + inside @ self.known)
+
+
+def ratio(part: Numbers, whole: Numbers, *, empty: float = np.nan) -> Numbers:
+    """Part of the whole, `empty` where there is no whole."""
+    shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
+    return np.asarray(np.divide(part, whole, out=np.full(shape, empty), where=whole > 0))
+
+
+def number(value: float) -> float | None:
+    """A value of a record: None for NaN."""
+    return None if np.isnan(value) else float(value)
+
 
 def _joined(boxes: Sequence[Box | None]) -> Box | None:
     there = [box for box in boxes if box is not None]

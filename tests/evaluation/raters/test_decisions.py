@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from delineate.evaluation.decisions import OPEN, Decisions
+from delineate.evaluation.raters.decisions import OPEN, Decisions
 from delineate.space import Box, Geometry, Label, LabelMap, LabelSchema
 
 SCHEMA = LabelSchema(labels=(Label(value=4, name="core"), Label(value=1, name="rim")), ignore=7)
