@@ -48,7 +48,7 @@ class Directed:
 
     def mean(self) -> float:
         """The weighted mean distance."""
-        return float(self.distances @ self.weights) / self.weight
+        return float((self.distances * self.weights).sum()) / self.weight
 
     def near(self, tolerance_mm: float) -> float:
         """The weight of the elements within `tolerance_mm` of the other surface."""

@@ -8,8 +8,9 @@ left are few or far away, and are looked for in a k-d tree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import gamma, pi
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ Numbers = npt.NDArray[np.float64]  # (n,)
 Indices = npt.NDArray[np.intp]
 Matrix = npt.NDArray[np.float64]  # (3, 3), a step of the grid -> mm
 
-STEPS = 260  # tried before a tree is built: three voxels of a grid of cubes
+STEPS = 600  # tried before a tree is built: those within five voxels of a grid of cubes
 SAME = 1e-9  # relative: steps of one length
 
 
@@ -38,6 +39,13 @@ def nearest(here: Mask, there: Mask, linear: Matrix) -> Numbers:
     if len(apart):
         found[apart] = _searched(places[apart], there, linear)
     return found
+
+
+def in_mm(index: Sequence[npt.NDArray[Any]], linear: Matrix) -> npt.NDArray[np.float64]:
+    """Indices along i, j and k, each (...), as places (..., 3) in mm from the first voxel."""
+    # Written out: a product of matrices so thin would wake all threads for nothing.
+    i, j, k = index
+    return np.stack([a * i + b * j + c * k for a, b, c in linear], axis=-1)
 
 
 def _searched(places: Indices, there: Mask, linear: Matrix) -> Numbers:
@@ -59,8 +67,8 @@ def _searched(places: Indices, there: Mask, linear: Matrix) -> Numbers:
         around, left = around[missed], left[missed]
         if not len(left):
             return found
-    tree = cKDTree(np.argwhere(there) @ linear.T, balanced_tree=False, compact_nodes=False)
-    found[left] = tree.query(index[:, left].T @ linear.T)[0]
+    tree = cKDTree(in_mm(np.nonzero(there), linear), balanced_tree=False, compact_nodes=False)
+    found[left] = tree.query(in_mm(tuple(index[:, left]), linear))[0]
     return found
 
 

@@ -61,7 +61,8 @@ class Pair:
     @cached_property
     def border(self) -> SurfaceDistances | None:
         """Distances between border voxels; None where one of the masks has none."""
-        return border_distances(*self._known_masks, self.grid, self.known)
+        known = None if self._is_all_known else self.known
+        return border_distances(*self._known_masks, self.grid, known)
 
     @cached_property
     def area(self) -> SurfaceDistances | None:
@@ -91,6 +92,12 @@ class Pair:
                 return "prediction empty"
         return None
 
-    @property
+    @cached_property
     def _known_masks(self) -> tuple[Mask, Mask]:
+        if self._is_all_known:
+            return self.reference, self.prediction
         return self.reference & self.known, self.prediction & self.known
+
+    @cached_property
+    def _is_all_known(self) -> bool:
+        return bool(self.known.all())
