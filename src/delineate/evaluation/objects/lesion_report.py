@@ -129,20 +129,14 @@ class LesionReport(Record):
     def to_markdown(self) -> str:
         """Lesions beside voxels, and how many were found of which size."""
         rules = self.rules.lesions
-        heads = (
-            "structure",
-            "cases",
-            "lesions",
-            "found",
-            "components",
-            "invented",
-            "recall",
-            "precision",
-            "F1",
-        )
+        counted = ("cases", "lesions", "found", "components", "invented")
+        heads = ("structure", *counted, "recall", "precision", "F1")
         pooled = [
-            (s.structure, f"{s.cases}", f"{s.lesions}", f"{s.found}", f"{s.components}", f"{s.invented}")
-            + (s.recall.words, s.precision.words, s.f1.words)
+            [
+                s.structure,
+                *(str(getattr(s, name)) for name in counted),
+                *(share.words for share in (s.recall, s.precision, s.f1)),
+            ]
             for s in self.summaries
         ]
         means = [
@@ -192,7 +186,6 @@ def evaluate_lesions(
     cases: Sequence[str],
     load: Load,
     *,
-    edges_ml: Sequence[float] | None = None,
     rng: np.random.Generator | None = None,
     title: str = "Lesions",
     groups: Mapping[str, str] | None = None,
@@ -202,17 +195,14 @@ def evaluate_lesions(
 ) -> LesionReport:
     """The report of many cases, by the `lesions` of the rules.
 
-    load      gives reference and prediction of a case; called in `workers` threads
-    edges_ml  where the sizes of lesions are divided; None: into three parts of as many lesions each
-    groups    case -> patient; a case that is not named is a patient of its own
-    rng       draws the bootstrap of the intervals; None draws the same one every time
+    load    gives reference and prediction of a case; called in `workers` threads
+    groups  case -> patient; a case that is not named is a patient of its own
+    rng     draws the bootstrap of the intervals; None draws the same one every time
     """
     rules = rules or Rules()
     rng = np.random.default_rng(SEED) if rng is None else rng
     if not cases or len(set(cases)) != len(cases):
         raise DataError(f"expected cases with different names, got {len(cases)} of {len(set(cases))} names")
-    if edges_ml is not None and (list(edges_ml) != sorted(set(edges_ml)) or min(edges_ml, default=1) <= 0):
-        raise DataError(f"edges of sizes ascend from above 0 ml, got {list(edges_ml)}")
     found: list[tuple[LesionsOfCase, ...]] = []
     with ThreadPoolExecutor(workers) as threads:
         results = threads.map(lambda case: lesions_of_case(*load(case), case, rules=rules), cases)
@@ -237,7 +227,9 @@ def evaluate_lesions(
         groups=patients,
         structures=structures,
         summaries=tuple(_summary(s, ones, rules, pool) for s, ones in by_structure.items()),
-        sizes=tuple(b for s, ones in by_structure.items() for b in _bands(s, ones, edges_ml, pool)),
+        sizes=tuple(
+            b for s, ones in by_structure.items() for b in _bands(s, ones, rules.lesions.edges_ml, pool)
+        ),
         rows=tuple(one.row for ones in found for one in ones),
         lesions=tuple(row for ones in found for one in ones for row in one.lesion_rows),
         findings=tuple(row for ones in found for one in ones for row in one.finding_rows),
@@ -292,10 +284,8 @@ def _of_pair(pair: Pair, case: str, structure: str, rules: Rules) -> LesionsOfCa
 
 def _summary(structure: str, ones: Sequence[LesionsOfCase], rules: Rules, pool: Pool) -> LesionSummary:
     rows = [one.row for one in ones]
-    found, missed, right, wrong = (
-        np.array([getattr(row, name) for row in rows], float)
-        for name in ("found", "missed", "right", "wrong")
-    )
+    names = ("found", "missed", "right", "wrong")
+    found, missed, right, wrong = (np.array([getattr(r, name) for r in rows], float) for name in names)
     sums = [pool.weights @ column for column in (found, found + missed, right, right + wrong)]
     has_lesions, has_findings = found + missed > 0, right + wrong > 0
     means = {
@@ -318,11 +308,11 @@ def _summary(structure: str, ones: Sequence[LesionsOfCase], rules: Rules, pool: 
 
 
 def _bands(
-    structure: str, ones: Sequence[LesionsOfCase], edges_ml: Sequence[float] | None, pool: Pool
+    structure: str, ones: Sequence[LesionsOfCase], edges_ml: tuple[float, ...], pool: Pool
 ) -> Iterator[SizeBand]:
     volumes = [lesion.volume_ml for one in ones for lesion in one.counted]
-    if edges_ml is None:
-        edges_ml = sorted(set(np.quantile(volumes, (1 / 3, 2 / 3)).tolist())) if len(volumes) > 2 else ()
+    if not edges_ml and len(volumes) > 2:
+        edges_ml = tuple(sorted(set(np.quantile(volumes, (1 / 3, 2 / 3)).tolist())))
     ends = [0.0, *edges_ml, np.inf]
     for low, high in pairwise(ends):
         inside = [[x for x in one.counted if low < x.volume_ml <= high] for one in ones]

@@ -54,6 +54,7 @@ class LesionRules(Record):
                   is neither right nor wrong; components of the prediction count at any size
     penalty_mm    HD95 of a missed and of an invented lesion; None: the diagonal of the grid
     found, overlap  when a lesion counts as found, see `Found`
+    edges_ml      sizes at which tables of lesions are divided; empty: three parts of equally many lesions
     """
 
     connectivity: Connectivity = 26
@@ -62,11 +63,14 @@ class LesionRules(Record):
     penalty_mm: Annotated[float, Field(gt=0)] | None = None
     found: Found = "reached"
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    edges_ml: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
     @model_validator(mode="after")
-    def _needed(self) -> Self:
+    def _fits(self) -> Self:
         if self.found == "reached" and self.overlap:
             raise ValueError("lesions that are found when they are reached have no overlap to exceed")
+        if list(self.edges_ml) != sorted(set(self.edges_ml)):
+            raise ValueError(f"edges of sizes ascend, got {list(self.edges_ml)}")
         return self
 
     @classmethod
@@ -218,7 +222,7 @@ class Lesions:
         """Lesion-wise HD95 in mm, likewise; invented ones have the penalty."""
         return self._mean(self.distances_mm, self.penalty_mm, 0.0, empty)
 
-    @property
+    @cached_property
     def detected(self) -> Detected:
         """How many were found by the rules."""
         return self.detected_by(self.rules.found, self.rules.overlap)

@@ -20,7 +20,6 @@ from typing import Any, Literal
 import fastremap
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -253,6 +252,8 @@ def _table(rows: Indices, columns: Indices, shape: tuple[int, int]) -> tuple[Ind
 
 def _best(rows: Indices, columns: Indices, weights: Numbers) -> Indices:
     """Places of the pairs with the largest sum of weights, no row and no column twice."""
+    from scipy.optimize import linear_sum_assignment  # half of what importing evaluation would take
+
     if len(rows) == 1:
         return np.zeros(1, np.intp)
     row_names, row = np.unique(rows, return_inverse=True)
