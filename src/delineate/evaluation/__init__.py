@@ -6,6 +6,15 @@ from delineate.evaluation.figures import View, best_view, colors, png, slice_fig
 from delineate.evaluation.folders import Folders
 from delineate.evaluation.gate import LITERATURE, Criterion, Gate, Judgement, Verdict, judge, read_gate
 from delineate.evaluation.measures import MEASURES, Measure, Rules
+from delineate.evaluation.objects.detection import DetectionRules, find_candidates, scored
+from delineate.evaluation.objects.detection_plot import froc_plot
+from delineate.evaluation.objects.detection_report import DetectionReport, evaluate_detection
+from delineate.evaluation.objects.instance_map import InstanceMap, read_instances
+from delineate.evaluation.objects.instance_report import InstanceReport, evaluate_instances
+from delineate.evaluation.objects.instances import InstanceRules
+from delineate.evaluation.objects.lesion_report import LesionReport, evaluate_lesions
+from delineate.evaluation.objects.lesions import LesionRules, Lesions
+from delineate.evaluation.objects.matching import Overlaps
 from delineate.evaluation.overlap import Confusion, ConfusionTable, EmptyPolicy
 from delineate.evaluation.scores import Counts, Overall, Report, Row, Summary, read_report, write_report
 from delineate.evaluation.statistics import Bootstrap
@@ -31,13 +40,22 @@ __all__ = [
     "ConfusionTable",
     "Counts",
     "Criterion",
+    "DetectionReport",
+    "DetectionRules",
     "EmptyPolicy",
     "Folders",
     "Gate",
+    "InstanceMap",
+    "InstanceReport",
+    "InstanceRules",
     "Judgement",
     "LeftOut",
+    "LesionReport",
+    "LesionRules",
+    "Lesions",
     "Measure",
     "Overall",
+    "Overlaps",
     "Report",
     "Row",
     "Rules",
@@ -55,13 +73,20 @@ __all__ = [
     "evaluate",
     "evaluate_case",
     "evaluate_dataset",
+    "evaluate_detection",
+    "evaluate_instances",
+    "evaluate_lesions",
+    "find_candidates",
     "fit_baselines",
+    "froc_plot",
     "judge",
     "leave_one_site_out",
     "png",
     "read_columns",
     "read_gate",
+    "read_instances",
     "read_report",
+    "scored",
     "segment_classically",
     "slice_figure",
     "split",
