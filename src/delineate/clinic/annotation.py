@@ -95,7 +95,9 @@ class Annotation:
         """Where a structure is: (i, j, k) booleans."""
         found = [structure for structure in self.structures if structure.name == name]
         if not found:
-            raise DataError(f"{self.path}: no structure {name!r}; there are {[s.name for s in self.structures]}")
+            raise DataError(
+                f"{self.path}: no structure {name!r}; there are {[s.name for s in self.structures]}"
+            )
         result = np.zeros(self.series.grid_shape, bool)
         for patch in found[0].patches:
             result[patch.where] |= patch.mask
@@ -195,7 +197,9 @@ def _renumbered(
         if each in sets:
             table[sets.index(each)] = value
     labels = [
-        by_name[next(iter(each))].but(value=n) if len(each) == 1 else Label(value=n, name=" + ".join(sorted(each)))
+        by_name[next(iter(each))].but(value=n)
+        if len(each) == 1
+        else Label(value=n, name=" + ".join(sorted(each)))
         for n, each in enumerate(order, 1)
     ]
     if len(labels) == len(by_name):
@@ -247,4 +251,6 @@ def _code(kind: Code | None) -> str | None:
     """A code as labels keep it; codes of schemes that are retired are left out."""
     if kind is None or not (kind.scheme == SCT or kind.scheme.startswith(OWN)):
         return None
-    return f"{kind.scheme}:{kind.value}" if kind.scheme == SCT else f"{kind.scheme}:{kind.value}:{kind.meaning}"
+    return (
+        f"{kind.scheme}:{kind.value}" if kind.scheme == SCT else f"{kind.scheme}:{kind.value}:{kind.meaning}"
+    )

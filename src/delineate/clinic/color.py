@@ -20,7 +20,7 @@ MOST = 65535
 
 
 def to_cielab(color: Sequence[int]) -> tuple[int, int, int]:
-    """sRGB (0 to 255) as DICOM's three 16-bit numbers."""
+    """SRGB (0 to 255) as DICOM's three 16-bit numbers."""
     share = np.array(color, float) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     x, y, z = _cube_root(TO_XYZ @ linear / WHITE)

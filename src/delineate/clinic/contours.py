@@ -87,7 +87,9 @@ def _snapped(polygon: Polygon) -> Polygon:
     return np.where(np.abs(polygon - whole) < ON_CENTRE, whole, polygon)
 
 
-def _crossed(start: Polygon, end: Polygon, rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _crossed(
+    start: Polygon, end: Polygon, rows: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Where the edges cross the lines of pixel centres: the rows, and the places along them."""
     upward = end[:, 1] > start[:, 1]
     low, high = np.where(upward[:, None], start, end), np.where(upward[:, None], end, start)

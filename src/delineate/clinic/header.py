@@ -110,6 +110,9 @@ def _of_patient(source: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     for name in EMPTY_IF_UNKNOWN:
         if name not in content:
             setattr(content, name, "")
+    if content.get("PatientIdentityRemoved") == "YES" and "DeidentificationMethodCodeSequence" not in content:
+        if "DeidentificationMethod" not in content:  # one of the two is needed: PS3.3 C.7.1.1
+            content.DeidentificationMethod = "not stated in the series"
     notes = (f"left out of the header, being no valid DICOM in the series: {', '.join(bad)}",) if bad else ()
     return content, notes
 

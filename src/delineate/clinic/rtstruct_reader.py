@@ -74,8 +74,12 @@ def _images(item: Dataset) -> set[str]:
 
 
 def _check_space(content: Dataset, series: Series, path: Path) -> None:
-    spaces = {str(f.get("FrameOfReferenceUID", "")) for f in content.get("ReferencedFrameOfReferenceSequence") or []}
-    spaces |= {str(r.get("ReferencedFrameOfReferenceUID", "")) for r in content.get("StructureSetROISequence") or []}
+    spaces = {
+        str(f.get("FrameOfReferenceUID", "")) for f in content.get("ReferencedFrameOfReferenceSequence") or []
+    }
+    spaces |= {
+        str(r.get("ReferencedFrameOfReferenceUID", "")) for r in content.get("StructureSetROISequence") or []
+    }
     spaces -= {""}
     own = series.frame_of_reference_uid
     _, images = referenced(content)
@@ -169,7 +173,9 @@ def _patches(item: Dataset, series: Series, doubts: Doubts) -> tuple[Patch, ...]
 def _look_for_gaps(slices: list[int], doubts: Doubts) -> None:
     for before, after in zip(slices, slices[1:], strict=False):
         for _ in range(after - before - 1):
-            doubts.add("slices without a contour between slices with one: left empty, nothing is interpolated")
+            doubts.add(
+                "slices without a contour between slices with one: left empty, nothing is interpolated"
+            )
 
 
 def _placed(contour: Dataset, series: Series, doubts: Doubts) -> tuple[int, float, Polygon] | None:

@@ -34,7 +34,9 @@ from delineate.space import Box
 Holes = Literal["keyhole", "xor"]
 
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
-STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management (retired), which PS3.3 C.8.8.5 still names
+STUDY_CLASS = (
+    "1.2.840.10008.3.1.2.3.1"  # Detached Study Management (retired), which PS3.3 C.8.8.5 still names
+)
 SERIES_OFFSET = 4000  # keeps results after the images in lists that sort by SeriesNumber
 DECIMALS = 4  # of a mm: a thousandth of the smallest pixel of a scanner
 ORGANS = ("123037004", "85756007")  # categories of what radiotherapy calls an organ
@@ -55,13 +57,13 @@ def write_rtstruct(
     content.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     _describe(content, result, label)
     content.ReferencedFrameOfReferenceSequence = Items([_referenced(result.series)])
-    content.StructureSetROISequence = Items(
-        [_structure(result, f, numbers[f.name]) for f in result.findings]
-    )
+    content.StructureSetROISequence = Items([_structure(result, f, numbers[f.name]) for f in result.findings])
     contours = (_drawn(result, f, numbers[f.name], holes) for f in result.findings)
     tag, raw = raw_sequence("ROIContourSequence", contours, implicit=True)
     if len(raw.value or b"") > MOST:
-        raise DataError(f"{path}: more contours than a file can hold (4.3 GB). Deliver fewer structures at a time.")
+        raise DataError(
+            f"{path}: more contours than a file can hold (4.3 GB). Deliver fewer structures at a time."
+        )
     content[tag] = raw
     content.RTROIObservationsSequence = Items([_observed(f, numbers[f.name]) for f in result.findings])
     _approval(content, result)

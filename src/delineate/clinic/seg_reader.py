@@ -70,7 +70,10 @@ def referenced(content: Dataset) -> tuple[set[str], set[str]]:
         for item in content.get("ReferencedSeriesSequence") or []
         for image in item.get("ReferencedInstanceSequence") or []
     }
-    for group in [*_items(content, "SharedFunctionalGroupsSequence"), *_items(content, "PerFrameFunctionalGroupsSequence")]:
+    for group in [
+        *_items(content, "SharedFunctionalGroupsSequence"),
+        *_items(content, "PerFrameFunctionalGroupsSequence"),
+    ]:
         images |= set(_sources(group))
     return series - {""}, images - {""}
 
@@ -91,7 +94,10 @@ def _sources(group: Dataset) -> tuple[str, ...]:
 
 
 def _check_volume(content: Dataset, path: Path) -> None:
-    if "TotalPixelMatrixRows" in content or content.get("DimensionOrganizationType") in ("TILED_FULL", "TILED_SPARSE"):
+    if "TotalPixelMatrixRows" in content or content.get("DimensionOrganizationType") in (
+        "TILED_FULL",
+        "TILED_SPARSE",
+    ):
         raise DataError(
             f"{path}: segments tiles of a whole slide, not slices of a volume.\n"
             f"  Leave it out; slides are read by other means."
@@ -114,7 +120,9 @@ def _frames(content: Dataset, path: Path) -> Iterator[Placed]:
                 f"  Segments of plain pictures are no labels of a volume: leave the file out."
             )
         x, y, z = (float(value) for value in position)
-        named = _first(group, "SegmentIdentificationSequence") or _first(shared, "SegmentIdentificationSequence")
+        named = _first(group, "SegmentIdentificationSequence") or _first(
+            shared, "SegmentIdentificationSequence"
+        )
         segment = named.get("ReferencedSegmentNumber")
         yield Placed(number, (x, y, z), None if segment is None else int(segment), _sources(group))
 

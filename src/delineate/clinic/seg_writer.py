@@ -92,9 +92,7 @@ def _frames(result: Result, kind: SegKind, empty: bool) -> tuple[SegFrame, ...]:
     present = _present(result) | empty
     if kind == "FRACTIONAL" and result.probabilities is not None:
         present |= (_share(result.probabilities) > 0).any(axis=(1, 2))
-    frames = tuple(
-        SegFrame(k, n) for n in range(len(result.findings)) for k in range(count) if present[n, k]
-    )
+    frames = tuple(SegFrame(k, n) for n in range(len(result.findings)) for k in range(count) if present[n, k])
     return frames or (SegFrame(0, 0),)
 
 

@@ -34,7 +34,9 @@ ALIKE = 1e-3  # difference of cosines and of pixel sizes within a series
 TILT_DEG = 0.05  # below this slices lie straight above each other
 LPS = np.array([-1.0, -1.0, 1.0])  # to RAS and back
 FRAME_OF_REFERENCE, STUDY, PATIENT = "FrameOfReferenceUID", "StudyInstanceUID", "PatientID"
-AGAIN = "Fetch the series again from the archive it came from; labels for it can be written as NIfTI meanwhile."
+AGAIN = (
+    "Fetch the series again from the archive it came from; labels for it can be written as NIfTI meanwhile."
+)
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,11 @@ def _check_repeats(frames: Sequence[Frame], where: str) -> None:
 
 
 def _check_one_patient(headers: dict[Path, Dataset], where: str) -> None:
-    for name, said in ((FRAME_OF_REFERENCE, "frames of reference"), (STUDY, "studies"), (PATIENT, "patients")):
+    for name, said in (
+        (FRAME_OF_REFERENCE, "frames of reference"),
+        (STUDY, "studies"),
+        (PATIENT, "patients"),
+    ):
         values = {str(header.get(name) or "") for header in headers.values()}
         if len(values) > 1:
             raise DataError(
@@ -302,7 +308,9 @@ def _check_one_patient(headers: dict[Path, Dataset], where: str) -> None:
 def _findings(positions: Vectors, normal: Vectors, images: int) -> tuple[str, ...]:
     notes = []
     if images > len(positions):
-        notes.append(f"{images} images at {len(positions)} places: each slice refers to all images at its place")
+        notes.append(
+            f"{images} images at {len(positions)} places: each slice refers to all images at its place"
+        )
     tilt = _tilt(positions, normal)
     if tilt > TILT_DEG:
         notes.append(f"slices lean by {tilt:.1f} degrees against their normal (gantry tilt)")
@@ -337,4 +345,6 @@ def _off_grid(positions: Vectors, normal: Vectors) -> str | None:
         if missing := int((times - 1).sum()):
             return f"{missing} of {missing + len(positions)} slices are missing"
         return f"slices are shifted against each other by up to {off:.3g} mm within their planes"
-    return f"slices are unevenly spaced: {gaps.min():.3g} to {gaps.max():.3g} mm apart, usually {usual:.3g} mm"
+    return (
+        f"slices are unevenly spaced: {gaps.min():.3g} to {gaps.max():.3g} mm apart, usually {usual:.3g} mm"
+    )

@@ -236,7 +236,7 @@ def _decoded(path: Path, numbers: list[int]) -> list[Array]:
     content = dataset(path)
     with reading(path, "DICOM pixels"), quiet("pydicom"):
         _name_syntax(content)
-        _check_codec(path, content)
+        check_codec(path, content)
         planes = iter_pixels(content, indices=numbers)
         return [_looked_up(np.array(plane), content) for plane in planes]
 
@@ -250,7 +250,8 @@ def _name_syntax(content: Dataset) -> None:
     content.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else plain
 
 
-def _check_codec(path: Path, content: Dataset) -> None:
+def check_codec(path: Path, content: Dataset) -> None:
+    """Refuses pixels that nothing installed can decode; names the install line where something could."""
     syntax = UID(content.file_meta.TransferSyntaxUID)
     try:
         decoder = get_decoder(syntax)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from delineate.pipeline.cohort import phantoms
     from delineate.pipeline.data import check_folder, convert
     from delineate.pipeline.measuring import MeasureWishes, evaluate_folders
+    from delineate.pipeline.delivery import DeliveryWishes, deliver, import_dicom
     from delineate.pipeline.run_folder import Run
     from delineate.pipeline.scans import segment
     from delineate.pipeline.stages import evaluate, pack, plan, prepare, report, run, train
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from delineate.pipeline.wishes import PlanWishes, SegmentWishes, SplitWishes, TrainingWishes
 
 __all__ = [
+    "DeliveryWishes",
     "MeasureWishes",
     "PlanWishes",
     "Run",
@@ -30,8 +32,10 @@ __all__ = [
     "Watch",
     "check_folder",
     "convert",
+    "deliver",
     "evaluate",
     "evaluate_folders",
+    "import_dicom",
     "pack",
     "phantoms",
     "plan",
@@ -48,6 +52,7 @@ __getattr__ = lazy(
         "cohort": ("phantoms",),
         "data": ("check_folder", "convert"),
         "measuring": ("MeasureWishes", "evaluate_folders"),
+        "delivery": ("DeliveryWishes", "deliver", "import_dicom"),
         "run_folder": ("Run",),
         "scans": ("segment",),
         "stages": ("evaluate", "pack", "plan", "prepare", "report", "run", "train"),

@@ -193,7 +193,7 @@ def _read_headers(work: _Work, dicoms: list[Path], progress: Progress) -> None:
             content = _readable(path, stop_before_pixels=True)
             with reading(path, "DICOM", private=True), quiet("pydicom"):
                 work.inventory.add(content)
-                work.patients.add(person_of(content).as_text)
+                work.patients.add(person_of(content))
         except Error:
             work.held[path] = "cannot be read as DICOM: damaged or cut short, so nobody knows what it holds"
         except _HeldBack as held:
@@ -262,7 +262,7 @@ def _dicom(work: _Work, path: Path, known: Known, search: Search) -> Path:
     content = _readable(path)
     tally = headers.Tally()
     with reading(path, "DICOM", private=True), quiet("pydicom"):
-        person = person_of(content).as_text
+        person = person_of(content)
         profile = work.inventory.profile
         rules = headers.Rules(work.key, profile, work.key.pseudonym(person), work.key.days(person), known)
         was_text = pixels.may_hold_text(content)
@@ -294,24 +294,18 @@ def _treat_pixels(work: _Work, path: Path, content: Dataset, *, was_text: bool) 
 
 
 def _treat_text(work: _Work, content: Dataset) -> None:
-    areas = pixels.text_areas(content)
     said = str(content.get("BurnedInAnnotation") or "") == "YES"
     if work.wishes.text == "hold":
-        if areas or said:
+        if said or pixels.text_areas(content):
             raise _HeldBack(TEXT_SEEN)
         return
-    for _ in range(pixels.ROUNDS):
-        if not areas and pixels.outside_regions(content) is None:
-            break
-        pixels.blank(content, areas)
-        areas = pixels.text_areas(content)
-        if not areas:
-            content.BurnedInAnnotation = "NO"
-            headers.add_method(content, "pixels")
-            work.counts["blanked"] += 1
-            return
-    if areas or said:
-        raise _HeldBack("text in its pixels was blanked, and some still seems to be there")
+    gone = pixels.blanked(content)
+    if gone is False or (said and not gone):
+        raise _HeldBack("text stands in its pixels that could not be found, or not be blanked")
+    if gone:
+        content.BurnedInAnnotation = "NO"
+        headers.add_method(content, "pixels")
+        work.counts["blanked"] += 1
 
 
 def _place(work: _Work, path: Path, content: Dataset, pseudonym: str) -> Path:
@@ -393,8 +387,14 @@ def _report(work: _Work, count: int, search: Search) -> DeidentifyReport:
         done=tuple(Done(attribute=name, action=action, count=times) for (name, action), times in done),
         left_out=dict(work.left_out),
         held=tuple(held),
-        notes=tuple(sorted(set(work.faces.notes))),
+        notes=(*_doubts(work.inventory), *sorted(set(work.faces.notes))),
     )
+
+
+def _doubts(inventory: Inventory) -> tuple[str, ...]:
+    several = sum(len(issuers) > 1 for issuers in inventory.issuers.values())
+    said = f"{several} patient ID(s) come from several issuers: each was taken as one patient"
+    return (said,) if several else ()
 
 
 def _write_mapping(mapping: Path, work: _Work) -> None:

@@ -16,26 +16,15 @@ LONGEST = 200  # letters of an identifier; longer is prose
 NUMBERED = 5  # letters of the name of a device, which has to hold a digit to be told from a model
 
 
-@dataclass(frozen=True)
-class Person:
-    """Whose an object is: what the header says of it, from which pseudonym and shift are computed."""
-
-    id: str
-    issuer: str = ""
-
-    @property
-    def as_text(self) -> str:
-        """For the key: the issuer belongs to the ID, since two hospitals count alike."""
-        return f"{self.issuer}\0{self.id}" if self.issuer else self.id
-
-
 @dataclass
 class Inventory:
     """What was read so far.
 
-    known  to be looked for in texts
-    uids   of things, to be looked for in the output unless UIDs are kept
-    dates  by person: all that their headers hold, as YYYYMMDD
+    names    of persons
+    values   other identifiers
+    uids     of things, to be looked for in the output unless UIDs are kept
+    dates    all that headers hold, as YYYYMMDD
+    issuers  of patient IDs, by person
     """
 
     profile: Profile
@@ -43,6 +32,7 @@ class Inventory:
     values: set[str] = field(default_factory=set)
     uids: set[str] = field(default_factory=set)
     dates: set[str] = field(default_factory=set)
+    issuers: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, content: Dataset) -> None:
         """Takes in what one header names."""
@@ -51,6 +41,8 @@ class Inventory:
         if "uids" not in self.profile.options:
             self.uids |= {*things(content), *things(content.file_meta)}
         self.dates |= set(_dates(content))
+        issuers = self.issuers.setdefault(person_of(content), set())
+        issuers |= {str(content.get("IssuerOfPatientID") or "")} - {""}
 
     @property
     def known(self) -> Known:
@@ -58,19 +50,16 @@ class Inventory:
         return of_names(self.names) | of_values(self.values)
 
 
-def person_of(content: Dataset) -> Person:
-    """Whose an object is: by patient ID, else by name and birthday, else by the study."""
-    text = {name: str(content.get(name) or "").strip() for name in PERSON}
-    if text["PatientID"]:
-        return Person(text["PatientID"], text["IssuerOfPatientID"])
-    if text["PatientName"]:
-        return Person(f"{text['PatientName']}\0{text['PatientBirthDate']}")
-    return Person(text["StudyInstanceUID"] or text["SOPInstanceUID"])
+def person_of(content: Dataset) -> str:
+    """Whose an object is, for the key: the patient ID, else name and birthday, else the study.
 
-
-PERSON = (
-    "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SOPInstanceUID",
-)  # fmt: skip
+    Who issued the ID is left aside: half of the objects of a patient do not say it.
+    """
+    names = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SOPInstanceUID")
+    number, name, birthday, study, image = (str(content.get(keyword) or "").strip() for keyword in names)
+    if number:
+        return number
+    return f"{name}\0{birthday}" if name else study or image
 
 
 def _names(content: Dataset) -> Iterator[str]:

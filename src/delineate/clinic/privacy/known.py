@@ -24,6 +24,7 @@ from delineate.clinic.privacy.table import vocabulary
 TOKEN = re.compile(r"[^\W\d_]+|\d+")
 LEAST = 4  # letters and digits of an identifier: "123" is found in every header
 LEAST_NAME = 3  # letters of a part of a name: Doe, but not Li or Ng unless the whole name is there
+LEAST_RECORD = 6  # digits that are looked for without the letters before them
 GAP = 3  # other signs between two parts of one identifier: ", " or "^"
 CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")  # written without spaces between words
 LEAST_CJK = 2
@@ -126,4 +127,6 @@ def of_values(values: Iterable[str]) -> Known:
         tokens = tokens_of(value)
         if sum(map(len, tokens)) >= LEAST and not all(token in vocabulary() for token in tokens):
             found.add(tokens)
+        # MRN4711081 is also written 4711081.
+        found |= {(token,) for token in tokens if token.isdigit() and len(token) >= LEAST_RECORD}
     return Known(frozenset(found), frozenset(value for value in values if _is_cjk(value)))

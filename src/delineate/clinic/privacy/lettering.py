@@ -79,10 +79,13 @@ class _Shape:
     peak: float
 
 
-def find_text(frames: npt.NDArray[Any]) -> tuple[Area, ...]:
-    """Where text stands in pictures (frame, row, column); what stands in one of them counts for all."""
+def find_text(frames: npt.NDArray[Any], span: tuple[float, float] | None = None) -> tuple[Area, ...]:
+    """Where text stands in pictures (frame, row, column); what stands in one of them counts for all.
+
+    span  values of black and white; else the lowest and the highest there are
+    """
     found: list[Area] = []
-    for picture in _representative(frames):
+    for picture in _representative(frames, span or (float(frames.min()), float(frames.max()))):
         for scale in SCALES:
             small = _smaller(picture, scale)
             for polar in (small, 1 - small):
@@ -91,10 +94,10 @@ def find_text(frames: npt.NDArray[Any]) -> tuple[Area, ...]:
     return _merged([line.grown(MARGIN, shape) for line in found])
 
 
-def _representative(frames: npt.NDArray[Any]) -> list[Picture]:
+def _representative(frames: npt.NDArray[Any], span: tuple[float, float]) -> list[Picture]:
     """The first frame, and of films what stays bright and what stays dark."""
     chosen = frames[np.unique(np.linspace(0, len(frames) - 1, min(len(frames), 8)).astype(int))]
-    low, high = float(chosen.min()), float(chosen.max())
+    low, high = span
     if high <= low:
         return []
     unit = (chosen.astype(np.float32) - low) / (high - low)

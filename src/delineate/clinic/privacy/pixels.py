@@ -65,11 +65,30 @@ def holds_pixels(content: Dataset) -> bool:
     return "PixelData" in content and "Rows" in content and int(content.get("BitsAllocated") or 1) > 1
 
 
+def blanked(content: Dataset) -> bool | None:
+    """Blanks text until none is seen; None where there was none, False where some is left."""
+    frames = _grey(content)
+    span = float(frames.min()), float(frames.max())  # of the whole, or noise looks like letters afterwards
+    areas = find_text(frames, span)
+    if not areas and outside_regions(content) is None:
+        return None
+    for _ in range(ROUNDS):
+        blank(content, areas)
+        areas = find_text(_grey(content), span)
+        if not areas:
+            return True
+    return False
+
+
 def text_areas(content: Dataset) -> tuple[Area, ...]:
     """Where text seems to stand in an image, in any of its frames."""
+    return find_text(_grey(content))
+
+
+def _grey(content: Dataset) -> Array:
+    """Stored values (frame, row, column), of colours the brightest."""
     frames = stored(content)
-    grey = frames if frames.ndim == 3 else frames.astype(np.float32).max(axis=-1)
-    return find_text(grey)
+    return frames if frames.ndim == 3 else np.asarray(frames.astype(np.float32).max(axis=-1))
 
 
 def blank(content: Dataset, areas: Sequence[Area]) -> None:

@@ -1,0 +1,48 @@
+"""`delineate import-dicom`: a DICOM download as a training set."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+
+import typer
+
+from delineate.cli.options import screen
+
+NAME = "import-dicom"
+
+
+class Overlaps(enum.Enum):
+    """What becomes of voxels of two structures."""
+
+    smaller = "smaller"
+    refuse = "refuse"
+
+
+def command(
+    context: typer.Context,
+    folder: Path = typer.Argument(help="The download: series with their SEG and RTSTRUCT, in any folders."),
+    out: Path = typer.Argument(help="New folder for the training set."),
+    structure: list[str] = typer.Option(
+        [], help="Take this structure; repeat for several. Default: all, by their names in the files."
+    ),
+    overlap: Overlaps = typer.Option(
+        Overlaps.smaller,
+        help="Voxels of two structures: give them to the smaller one, or leave the case out.",
+    ),
+    as_json: bool = typer.Option(False, "--json", help="The report as JSON."),
+) -> None:
+    """A DICOM download with SEG or RTSTRUCT as a training set: images, labels, manifest, and what was left out."""
+    from delineate import pipeline
+
+    show = screen(context)
+    with show.stage("import") as progress:
+        report = pipeline.import_dicom(
+            folder, out, structures=tuple(structure), overlap=overlap.value, progress=progress
+        )
+    if as_json:
+        show.json(report.model_dump(mode="json"))
+        return
+    for line in report.lines():
+        show.result(line)
+    show.result(str(out))

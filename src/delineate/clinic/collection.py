@@ -1,0 +1,278 @@
+"""Collection: a DICOM download (TCIA, a PACS export) as a training set.
+
+Every SEG and RTSTRUCT finds its series by the UIDs that it refers to, never by folder names. Each pair becomes
+a case: the image and its labels as NIfTI on one grid, in a manifest that `Dataset.open` reads. What cannot be used
+is left out, and the report says why. Patients are counted, not named: the manifest holds numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydicom.dataset import Dataset
+
+from delineate.clinic import rtstruct_reader, seg_reader
+from delineate.clinic.annotation import Annotation, Overlap
+from delineate.clinic.series import Series, series_of
+from delineate.errors import DataError, Error
+from delineate.io import write_labels, write_volume
+from delineate.io.dicom import Series as Images
+from delineate.io.dicom import find_series, read_series, split_series
+from delineate.io.disk import replacing, write_json, write_text
+from delineate.io.foreign import quiet
+from delineate.io.frames import dataset, is_dicom
+from delineate.progress import Progress, silent
+from delineate.record import Record
+from delineate.space import Label, LabelMap, LabelSchema
+
+KINDS = {
+    seg_reader.SEG: "SEG",
+    seg_reader.LABELMAP: "SEG",
+    rtstruct_reader.RTSTRUCT: "RTSTRUCT",
+}
+REPORT = "import.json"
+
+
+@dataclass(frozen=True)
+class CollectionWishes:
+    """What is taken of a download.
+
+    structures  names of those that are wanted; empty for all
+    overlap     what becomes of voxels of two structures: "refuse" leaves the case out
+    """
+
+    structures: tuple[str, ...] = ()
+    overlap: Literal["refuse", "smaller"] = "smaller"
+
+
+class ImportedCase(Record):
+    """One case: what it was made of."""
+
+    case: str
+    patient: str
+    modality: str
+    annotation: str
+    image_series_uid: str
+    structures: dict[str, int]
+    notes: tuple[str, ...]
+
+
+class LeftOut(Record):
+    """A file, or a structure of one, that was not used, and why."""
+
+    file: str
+    why: str
+
+
+class Collected(Record):
+    """What became of a download."""
+
+    cases: tuple[ImportedCase, ...]
+    left_out: tuple[LeftOut, ...]
+    schema_names: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The report as a person reads it."""
+        said = [f"{c.case}: {c.modality}, {', '.join(c.structures)} ({c.annotation})" for c in self.cases]
+        for case in self.cases:
+            said += [f"  {case.case}: {note}" for note in case.notes]
+        said += [f"left out: {item.file}: {item.why}" for item in self.left_out]
+        return said
+
+
+def collect(
+    folder: Path, out: Path, wishes: CollectionWishes | None = None, *, progress: Progress = silent
+) -> Collected:
+    """Makes a training set of a download in the new folder `out`, and returns what became of what.
+
+    `out` gets images/, labels/, labels.json, dataset.csv and import.json; all of it or nothing.
+    """
+    if out.exists():
+        raise DataError(f"{out}: is there already. Name a new folder.")
+    how = wishes or CollectionWishes()
+    objects, left_out = _objects(folder)
+    if not objects:
+        raise DataError(
+            f"{folder}: no SEG and no RTSTRUCT in this folder, so there are no labels to learn from.\n"
+            f"  Download the annotations of the collection too; scans alone are segmented with a model."
+        )
+    series = _image_series(folder)
+    found: list[tuple[Annotation, Images]] = []
+    for number, (path, content) in enumerate(objects):
+        progress(number, len(objects), path.name)
+        try:
+            found.append(_resolved(path, content, series))
+        except Error as error:
+            left_out.append(LeftOut(file=_inside(path, folder), why=_short(str(error), path)))
+    schema = _schema([annotation for annotation, _ in found], how.structures, folder)
+    with replacing(out) as temporary:
+        cases = []
+        patients: dict[str, str] = {}
+        for number, (annotation, images) in enumerate(found):
+            progress(number, len(found), annotation.path.name)
+            patient = patients.setdefault(_patient(annotation.series), f"patient_{len(patients) + 1:03d}")
+            name = f"{patient}_{len([c for c in cases if c.patient == patient]) + 1:02d}"
+            try:
+                cases.append(_write_case(temporary, name, patient, annotation, images, schema, how, folder))
+            except Error as error:
+                why = _short(str(error), annotation.path)
+                left_out.append(LeftOut(file=_inside(annotation.path, folder), why=why))
+        progress(len(found), len(found), "")
+        report = Collected(
+            cases=tuple(cases), left_out=tuple(left_out), schema_names=tuple(x.name for x in schema.labels)
+        )
+        if not cases:
+            listed = "\n".join(f"  {line}" for line in report.lines())
+            raise DataError(f"{folder}: no case could be made of {len(objects)} annotations:\n{listed}")
+        _write_tables(temporary, report, schema)
+    return report
+
+
+# What there is
+
+
+def _objects(folder: Path) -> tuple[list[tuple[Path, Dataset]], list[LeftOut]]:
+    """The SEGs and RTSTRUCTs in a folder and below it."""
+    objects, left_out = [], []
+    for path in sorted(folder.rglob("*")):
+        if path.name.startswith(".") or not path.is_file() or not is_dicom(path):
+            continue
+        try:
+            header = dataset(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+            with quiet("pydicom"):
+                kind = KINDS.get(str(header.get("SOPClassUID", "")))
+            if kind is not None:
+                objects.append((path, dataset(path, stop_before_pixels=True)))
+        except Error as error:
+            left_out.append(LeftOut(file=_inside(path, folder), why=_short(str(error), path)))
+    return objects, left_out
+
+
+def _image_series(folder: Path) -> tuple[Images, ...]:
+    try:
+        return find_series(folder)
+    except DataError:
+        return ()
+
+
+def _resolved(path: Path, content: Dataset, series: Sequence[Images]) -> tuple[Annotation, Images]:
+    """An annotation on the series that it refers to."""
+    kind = KINDS[str(content.SOPClassUID)]
+    with quiet("pydicom"):
+        uids, images = (seg_reader if kind == "SEG" else rtstruct_reader).referenced(content)
+    chosen = _chosen(series, uids, images)
+    slices = series_of(chosen)
+    read = seg_reader.read_seg if kind == "SEG" else rtstruct_reader.read_rtstruct
+    return read(path, slices), chosen
+
+
+def _chosen(series: Sequence[Images], uids: set[str], images: set[str]) -> Images:
+    """The series that holds the images that are referred to; of one with several volumes, the volume."""
+    if not uids and not images:
+        raise DataError("refers to no images: neither a series nor an instance is named.")
+    named = {each.uid: sum(frame.instance_uid in images for frame in each.frames) for each in series}
+    best = max(series, key=lambda each: (named[each.uid], each.uid in uids), default=None)
+    if best is None or not (named[best.uid] or best.uid in uids):
+        raise DataError(
+            f"refers to a series that is not in this folder ({', '.join(sorted(uids)) or 'its UID is not given'}; "
+            f"{len(images)} images). Download it too."
+        )
+    if not best.uid:
+        raise DataError(
+            "refers to images without UIDs: which they are cannot be known. "
+            "Fetch the series again from the archive it came from."
+        )
+    parts = split_series(best)
+    return max(parts, key=lambda part: sum(frame.instance_uid in images for frame in part.frames))
+
+
+# What is made of it
+
+
+def _schema(found: Sequence[Annotation], wanted: tuple[str, ...], folder: Path) -> LabelSchema:
+    """One value for each name that occurs, in the order of the alphabet, or those that are wanted in theirs."""
+    structures = {s.name: s for annotation in reversed(found) for s in annotation.structures}
+    missing = [name for name in wanted if name not in structures]
+    if missing or (not structures and found):
+        there = ", ".join(sorted(structures)) or "nothing"
+        raise DataError(
+            f"{folder}: no annotation has {', '.join(missing) or 'a structure'}; there are {there}."
+        )
+    names = wanted or tuple(sorted(structures))
+    if not names:
+        return LabelSchema.of("none")
+    schema = Annotation("", folder, found[0].series, tuple(structures[name] for name in names)).schema
+    return LabelSchema(labels=tuple(Label(**label.model_dump()) for label in schema.labels))
+
+
+def _write_case(
+    out: Path,
+    name: str,
+    patient: str,
+    annotation: Annotation,
+    images: Images,
+    schema: LabelSchema,
+    how: CollectionWishes,
+    folder: Path,
+) -> ImportedCase:
+    overlap: Overlap = how.overlap
+    labels = annotation.labels(schema, overlap=overlap)
+    if not labels.array.any():
+        raise DataError("none of the structures has a voxel on the slices of its series.")
+    volume = read_series(images)
+    if not volume.geometry.same_place(labels.geometry, tolerance_mm=0.1):
+        raise DataError("its series is no even grid, and labels on it would not fit the image.")
+    labels = LabelMap(labels.array, volume.geometry, labels.schema, labels.notes)
+    write_volume(volume, out / "images" / f"{name}.nii.gz")
+    write_labels(labels, out / "labels" / f"{name}.nii.gz")
+    drawn = {
+        s.name: s.voxels for s in annotation.structures if s.voxels and s.name in annotation_names(schema)
+    }
+    unused = sorted({s.name for s in annotation.structures} - annotation_names(schema))
+    notes = [*labels.notes, *([f"not asked for: {', '.join(unused)}"] if unused else [])]
+    return ImportedCase(
+        case=name,
+        patient=patient,
+        modality=annotation.series.modality,
+        annotation=_inside(annotation.path, folder),
+        image_series_uid=annotation.series.uid,
+        structures=drawn,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def annotation_names(schema: LabelSchema) -> set[str]:
+    """The names that a schema has values for."""
+    return {label.name for label in schema.labels}
+
+
+def _patient(series: Series) -> str:
+    """What tells patients apart; it stays in memory."""
+    return str(series.header.get("PatientID", "") or series.study_uid)
+
+
+def _write_tables(out: Path, report: Collected, schema: LabelSchema) -> None:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["case", "image", "label", "patient", "modality"])
+    for case in report.cases:
+        files = (f"images/{case.case}.nii.gz", f"labels/{case.case}.nii.gz")
+        table.writerow([case.case, *files, case.patient, case.modality])
+    write_text(out / "dataset.csv", text.getvalue())
+    values: dict[str, int] = {"background": 0} | {label.name: label.value for label in schema.labels}
+    write_json(out / "labels.json", values)
+    write_text(out / REPORT, report.to_json())
+
+
+def _inside(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def _short(text: str, path: Path) -> str:
+    """A message without the name of the file, which stands before it."""
+    return " ".join(text.replace(f"{path}: ", "").split())

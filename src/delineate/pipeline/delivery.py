@@ -1,0 +1,162 @@
+"""Delivery: a label file as the DICOM objects that go to the hospital, and a DICOM download as a training set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from delineate.clinic import (
+    Approval,
+    Codes,
+    Collected,
+    CollectionWishes,
+    Delivery,
+    Maker,
+    collect,
+    make_result,
+    open_series,
+    write_rtstruct,
+    write_seg,
+)
+from delineate.clinic import deliver as deliver_result
+from delineate.clinic.delivery import Writer
+from delineate.dataset import LabelTable, read_label_table
+from delineate.errors import DataError
+from delineate.io import read_label_values
+from delineate.pipeline.watch import Watch
+from delineate.progress import Progress, silent
+from delineate.space import LabelMap, LabelSchema
+
+if TYPE_CHECKING:
+    from delineate.clinic import Result, Written
+
+SegKind = Literal["BINARY", "LABELMAP", "FRACTIONAL"]
+Holes = Literal["keyhole", "xor"]
+MakerKind = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
+
+BESIDE = "labels.json"
+
+
+@dataclass(frozen=True)
+class DeliveryWishes:
+    """What is made of a label file, and what is said about it.
+
+    seg, rtstruct  which kind of each; None for none
+    labels         what the values mean: a label table or the labels.json of a model
+    model          the model folder that made the labels: names, version and digest are taken from it
+    codes          a table of codes beside the shipped one
+    approved_by    who signed for the labels; without a name they are UNAPPROVED
+    """
+
+    seg: SegKind | None = None
+    rtstruct: Holes | None = None
+    labels: Path | None = None
+    model: Path | None = None
+    codes: Path | None = None
+    kind: MakerKind = "AUTOMATIC"
+    made_by: str | None = None
+    approved_by: str | None = None
+    series_uid: str | None = None
+    empty_frames: bool = False
+
+
+def deliver(
+    labels: Path, series: Path, out: Path, how: DeliveryWishes, watch: Watch, when: datetime
+) -> Delivery:
+    """Writes the objects that are wished for into the new folder `out`, each read back before it gets there."""
+    writers = _writers(how)
+    if not writers:
+        raise DataError("nothing to deliver. Say what to write: --seg, --rtstruct.")
+    with watch.stage("read"):
+        slices = open_series(series, how.series_uid)
+        label_map = _label_map(labels, how)
+        codes = Codes.shipped() if how.codes is None else Codes.shipped().extended(how.codes)
+    approval = None if how.approved_by is None else Approval(how.approved_by, when)
+    result = make_result(label_map, slices, _maker(how), when=when, codes=codes, approval=approval)
+    with watch.stage("write and read back"):
+        delivery = deliver_result(result, out, writers)
+    for note in delivery.notes:
+        watch.say(f"note: {note}")
+    return delivery
+
+
+def _writers(how: DeliveryWishes) -> dict[str, Writer]:
+    """What is written, in order: by file name."""
+    writers: dict[str, Writer] = {}
+    if (kind := how.seg) is not None:
+
+        def seg(result: Result, path: Path, before: Mapping[str, Written]) -> Written:
+            return write_seg(result, path, kind, empty_frames=how.empty_frames)
+
+        writers["seg.dcm"] = seg
+    if (holes := how.rtstruct) is not None:
+
+        def rtstruct(result: Result, path: Path, before: Mapping[str, Written]) -> Written:
+            return write_rtstruct(result, path, holes=holes)
+
+        writers["rtstruct.dcm"] = rtstruct
+    return writers
+
+
+def _maker(how: DeliveryWishes) -> Maker:
+    if how.model is None:
+        return Maker(how.kind, how.made_by or ("manual" if how.kind == "MANUAL" else "delineate"))
+    from delineate.networks.model import Model
+
+    model = Model.open(how.model)
+    digest = model.manifest.digest()
+    return Maker(how.kind, how.made_by or how.model.resolve().name, digest[:12], digest)
+
+
+def _label_map(path: Path, how: DeliveryWishes) -> LabelMap:
+    """The labels of a file with their meaning."""
+    file = read_label_values(path)
+    table = _meaning(path, how)
+    array = file.array
+    if table.values is not None:
+        translated = table.values.applied(array)
+        if translated.unknown:
+            raise DataError(
+                f"{path}: holds the values {sorted(translated.unknown)}, which the label table does not list."
+            )
+        array = translated.array
+    return LabelMap(array, file.geometry, table.schema, file.notes)
+
+
+def _meaning(path: Path, how: DeliveryWishes) -> LabelTable:
+    beside = path.parent / BESIDE
+    named = how.labels or (how.model and how.model / BESIDE) or (beside if beside.is_file() else None)
+    if named is None:
+        raise DataError(
+            f"{path}: nothing says what its values mean.\n"
+            f'  Put a labels.json beside it ({{"background": 0, "liver": 1}}), or name one (--labels FILE), or '
+            f"the model that made it (--model MODEL)."
+        )
+    if _is_schema(named):
+        return LabelTable(LabelSchema.load(named))
+    return read_label_table(named)
+
+
+def _is_schema(path: Path) -> bool:
+    """Whether a file is the labels.json of a model: a list of labels with their codes."""
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and isinstance(content.get("labels"), list)
+
+
+def import_dicom(
+    folder: Path,
+    out: Path,
+    *,
+    structures: tuple[str, ...] = (),
+    overlap: Literal["refuse", "smaller"] = "smaller",
+    progress: Progress = silent,
+) -> Collected:
+    """Makes a training set of a DICOM download in the new folder `out`."""
+    return collect(folder, out, CollectionWishes(structures, overlap), progress=progress)
