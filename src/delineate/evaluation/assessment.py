@@ -45,7 +45,8 @@ def evaluate_case(
     maps, noted = held_together(reference, prediction, case, rules)
     rows: list[Row] = []
     for structure in reference.schema.structures:
-        values = measured(maps.pair(structure), rules)
+        its_rules = rules.of(structure)
+        values = measured(maps.pair(structure), its_rules)
         edge = AT_EDGE if maps.is_cut_off(structure) else None
         for measure in rules.measures:
             value, why = values[measure.name]
@@ -55,7 +56,7 @@ def evaluate_case(
                     case=case,
                     structure=structure,
                     metric=measure.name,
-                    definition=rules.definition(measure),
+                    definition=its_rules.definition(measure),
                     value=value,
                     unit=measure.unit,
                     note="; ".join(note for note in notes if note) or None,
@@ -161,7 +162,7 @@ class Maps:
 
 def _mask(array: Values, values: tuple[int, ...]) -> Mask:
     """Where the array has one of the values."""
-    found = array == values[0]
+    found = np.asarray(array == values[0])
     for value in values[1:]:
         found |= array == value
     return found

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from delineate.evaluation.distances import SurfaceDistances
+from delineate.evaluation.mesh import mesh_distances
 from delineate.evaluation.objects.lesions import LesionRules, Lesions
 from delineate.evaluation.overlap import Confusion, Mask
-from delineate.evaluation.surface import SurfaceDistances, area_distances, border_distances
+from delineate.evaluation.surface import area_distances, border_distances
 from delineate.evaluation.volume import Volumes
 from delineate.space import Geometry
 
 if TYPE_CHECKING:
     from delineate.evaluation.measures.rules import Rules
 
+Kind = Literal["border", "area", "mesh"]  # of surface
 Value = tuple[float | None, str | None]  # a missing value is None, and the note says why
 
 
@@ -33,6 +36,7 @@ class Measure:
     best: Literal["high", "low", "zero"]
     of: Callable[[Pair, Rules], Value]
     by_rules: Callable[[Rules], str] | None = None  # what the rules add to its definition
+    at: Callable[[float], Measure] | None = None  # the same within so many mm, whatever the rules say
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +68,25 @@ class Pair:
         known = None if self._is_all_known else self.known
         return border_distances(*self._known_masks, self.grid, known)
 
+    def apart(self, surface: Kind) -> SurfaceDistances | None:
+        """Distances between the surfaces of the masks; None where one of them has none."""
+        match surface:
+            case "border":
+                return self.border
+            case "area":
+                return self.area
+            case "mesh":
+                return self.mesh
+
     @cached_property
     def area(self) -> SurfaceDistances | None:
         """Distances between surface elements; None where one of the masks has none."""
         return area_distances(*self._known_masks, self.grid)
+
+    @cached_property
+    def mesh(self) -> SurfaceDistances | None:
+        """Distances between meshes; None where one of the masks has none."""
+        return mesh_distances(*self._known_masks, self.grid)
 
     def lesions(self, rules: LesionRules) -> Lesions:
         """The lesions of the reference and the components of the prediction by some rules."""
