@@ -26,6 +26,7 @@ from delineate.cli import (
     report,
     run,
     segment,
+    subgroups,
     train,
 )
 from delineate.cli.options import Options
@@ -51,6 +52,7 @@ VERBS = (
     train,
     evaluate,
     gate,
+    subgroups,
     report,
     pack,
     segment,

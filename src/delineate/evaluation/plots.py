@@ -79,12 +79,12 @@ def axis_of(values: Sequence[float], *, unit_interval: bool) -> tuple[float, flo
         return 0.0, 1.0, [0.0, 0.5, 1.0]
     low = 0.0 if not unit_interval else max(0.0, np.floor(min(values) * 10 - 0.2) / 10)
     high = 1.0 if unit_interval else max(values) * 1.05 or 1.0
-    step = _nice((high - low) / 5)
+    step = nice_step((high - low) / 5)
     count = int((high - low) / step + 1e-9)
     return float(low), float(high), [round(float(low + step * n), 6) for n in range(count + 1)]
 
 
-def _nice(step: float) -> float:
+def nice_step(step: float) -> float:
     """The smallest of 1, 2, 5 times a power of ten that is not below `step`."""
     power = 10 ** np.floor(np.log10(step))
     return float(next(f * power for f in (1, 2, 5, 10) if f * power >= step * 0.999))

@@ -12,8 +12,9 @@ from delineate.lazy import lazy
 if TYPE_CHECKING:
     from delineate.pipeline.cohort import phantoms
     from delineate.pipeline.data import check_folder, convert
-    from delineate.pipeline.measuring import MeasureWishes, evaluate_folders
     from delineate.pipeline.delivery import DeliveryWishes, deliver, import_dicom
+    from delineate.pipeline.dividing import Divided, DivideWishes, divide
+    from delineate.pipeline.measuring import MeasureWishes, evaluate_folders
     from delineate.pipeline.run_folder import Run
     from delineate.pipeline.scans import segment
     from delineate.pipeline.stages import evaluate, pack, plan, prepare, report, run, train
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DeliveryWishes",
+    "DivideWishes",
+    "Divided",
     "MeasureWishes",
     "PlanWishes",
     "Run",
@@ -33,6 +36,7 @@ __all__ = [
     "check_folder",
     "convert",
     "deliver",
+    "divide",
     "evaluate",
     "evaluate_folders",
     "import_dicom",
@@ -51,6 +55,7 @@ __getattr__ = lazy(
     {
         "cohort": ("phantoms",),
         "data": ("check_folder", "convert"),
+        "dividing": ("DivideWishes", "Divided", "divide"),
         "measuring": ("MeasureWishes", "evaluate_folders"),
         "delivery": ("DeliveryWishes", "deliver", "import_dicom"),
         "run_folder": ("Run",),

@@ -271,6 +271,13 @@ def test_a_verdict_is_never_shown_alone(made_report):
     )
 
 
+def test_lesions_are_seen_with_it_where_they_were_counted(made_report):
+    columns = {"dice": values_with(0.8, 0.01, 40), "lesion_recall": values_with(0.55, 0.01, 40)}
+    text = judge(made_report({"lung lesion": columns}), LITERATURE).to_markdown()
+    assert "| Relative volume error | Lesion recall |" in text
+    assert "| 0.550 [" in text
+
+
 def test_people_stand_beside_the_model(made_report):
     report = made_report({"liver": {"dice": values_with(0.96, 0.01, 40)}})
     readers = made_report({"liver": {"dice": values_with(0.93, 0.01, 20)}}, title="B against A")

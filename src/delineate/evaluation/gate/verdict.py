@@ -39,6 +39,7 @@ BESIDE = (  # of each line the first that was measured is shown beside a verdict
     ("nsd", "nsd_area"),
     ("volume_error_relative", "volume_error_absolute", "volume_error"),
 )
+BESIDE_LESIONS = "lesion_recall"  # likewise, where it was measured
 
 
 class Found(Record):
@@ -176,6 +177,7 @@ def _surroundings(report: Report, structure: str) -> Surroundings:
     volumes = _column(report, structure, "volume_reference")
     there = volumes[volumes > 0]
     chosen = [next((name for name in names if name in report.metrics), names[0]) for names in BESIDE]
+    chosen += [BESIDE_LESIONS] if BESIDE_LESIONS in report.metrics else []
     return Surroundings(
         structure=structure,
         median_ml=float(np.median(there)) if len(there) else None,

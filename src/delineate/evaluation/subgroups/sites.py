@@ -121,8 +121,11 @@ def _elsewhere(table: SplitTable) -> Elsewhere:
     n = len(values)
     half = stdtrit(n - 1, (1 + LEVEL) / 2) * values.std(ddof=1) * np.sqrt(1 + 1 / n)
     low, high = values.mean() - half, values.mean() + half
-    if table.unit == "1" and MEASURES[table.metric].best == "high":  # a share
-        low, high = max(low, 0.0), min(high, 1.0)
+    match MEASURES[table.metric].best:
+        case "high":  # a share
+            low, high = max(low, 0.0), min(high, 1.0)
+        case "low":  # a distance
+            low = max(low, 0.0)
     return found.but(low=float(low), high=float(high))
 
 
