@@ -99,3 +99,32 @@ def test_the_tolerance_is_part_of_the_definition():
 def test_rules_that_make_no_sense_are_refused(fields, message):
     with pytest.raises(ValidationError, match=message):
         Rules(**fields)
+
+
+def test_shapes_are_measured_and_named_with_their_width():
+    near = np.roll(some, 1, axis=0)
+    rules = Rules(metrics=("cldice", "boundary_iou", "diameter_error", "diameter_reference"), boundary_mm=5)
+    found = measured(pair(some, near), rules)
+    assert found["boundary_iou"][0] == pytest.approx(6 / 18)
+    assert found["cldice"][0] is not None
+    assert found["diameter_reference"][0] == pytest.approx(10 * np.sqrt(5))
+    assert found["diameter_error"] == (0, None)
+    assert rules.definition(MEASURES["boundary_iou"]).endswith("along their boundaries, 5 mm deep")
+
+
+@pytest.mark.parametrize(
+    ("reference", "prediction", "empty", "overlap", "diameter"),
+    [
+        (none, none, "missing", (None, "both empty"), (None, "both empty")),
+        (none, none, "one", (1.0, None), (None, "both empty")),
+        (none, some, "reference", (None, "reference empty"), (10 * np.sqrt(5), None)),
+        (none, some, "missing", (0.0, None), (10 * np.sqrt(5), None)),
+        (some, none, "missing", (0.0, None), (-10 * np.sqrt(5), None)),
+    ],
+)
+def test_shapes_of_nothing_follow_the_rules(reference, prediction, empty, overlap, diameter):
+    found = measured(pair(reference, prediction), EVERY.but(empty=empty))
+    assert found["cldice"] == overlap
+    assert found["boundary_iou"] == overlap
+    assert found["diameter_error"][0] == pytest.approx(diameter[0])
+    assert found["diameter_error"][1] == diameter[1]
