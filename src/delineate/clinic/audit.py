@@ -1,8 +1,8 @@
 """Audit: who did what, when, to which scan; a log to which lines are added and from which none can be taken.
 
 Each line is a JSON object with the hash of the line before it, so that a line changed, removed, put in or
-moved breaks the chain there. The last line has no follower: a small file beside the log (`LOG.head`) holds its
-number and hash, and who keeps that hash elsewhere can prove later that the log is still the one it was.
+moved breaks the chain there. The last line has no follower: a small file beside the log (`LOG.head`) holds
+its number and hash, and who keeps that hash elsewhere can prove later that the log is still what it was.
 Someone who rewrites the log and its head to the end is found only by such a copy.
 
 There is no patient in it: events name patients and objects by references that were computed with a key

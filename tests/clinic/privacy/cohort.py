@@ -2,7 +2,7 @@
 
 After the ten categories of MIDI-B (doi:10.48550/arXiv.2507.23608): tag_retained, text_notnull, text_retained,
 text_removed, date_shifted, uid_changed, uid_consistent, patid_consistent, pixels_hidden, pixels_retained.
-Everything is invented. Every planted word is unlikely to stand anywhere else, so that it can be searched for as bytes.
+Everything is invented. Planted words are unlikely to stand anywhere else, so that bytes can be searched for them.
 """
 
 from __future__ import annotations
@@ -156,7 +156,9 @@ ANYWHERE: dict[str, Plant] = {
     "InstitutionalDepartmentName": _put("InstitutionalDepartmentName", lambda p: f"Ward {p.family}"),
     "ReferringPhysicianName": _put("ReferringPhysicianName", lambda p: DOCTOR),
     "ReferringPhysicianAddress": _put("ReferringPhysicianAddress", lambda p: p.street),
-    "ReferringPhysicianTelephoneNumbers": _put("ReferringPhysicianTelephoneNumbers", lambda p: "555-010-7999"),
+    "ReferringPhysicianTelephoneNumbers": _put(
+        "ReferringPhysicianTelephoneNumbers", lambda p: "555-010-7999"
+    ),
     "PerformingPhysicianName": _put("PerformingPhysicianName", lambda p: DOCTOR),
     "NameOfPhysiciansReadingStudy": _put("NameOfPhysiciansReadingStudy", lambda p: DOCTOR),
     "PhysiciansOfRecord": _put("PhysiciansOfRecord", lambda p: DOCTOR),
@@ -167,10 +169,14 @@ ANYWHERE: dict[str, Plant] = {
     "DeviceSerialNumber": _put("DeviceSerialNumber", lambda p: f"SN88{p.mrn[3:]}"),
     "SeriesDescription": _put("SeriesDescription", lambda p: f"axial {_full(p)} 3mm"),
     "ProtocolName": _put("ProtocolName", lambda p: f"{p.family.upper()}_THORAX"),
-    "ImageComments": _put("ImageComments", lambda p: f"seen with Dr. {DOCTOR.split('^')[0]}, born {p.birthday}"),
+    "ImageComments": _put(
+        "ImageComments", lambda p: f"seen with Dr. {DOCTOR.split('^')[0]}, born {p.birthday}"
+    ),
     "DerivationDescription": _put("DerivationDescription", lambda p: f"mrn: {p.mrn} lossy"),
     "AcquisitionComments": _put("AcquisitionComments", lambda p: f"call 555-010-{7000 + p.number}"),
-    "PerformedProcedureStepDescription": _put("PerformedProcedureStepDescription", lambda p: f"{p.family} thorax"),
+    "PerformedProcedureStepDescription": _put(
+        "PerformedProcedureStepDescription", lambda p: f"{p.family} thorax"
+    ),
     "RequestedProcedureDescription": _put("RequestedProcedureDescription", lambda p: f"{p.given}'s thorax"),
     "RequestedContrastAgent": _put("RequestedContrastAgent", lambda p: f"agent for {p.family}"),
     "PerformedProcedureStepID": _put("PerformedProcedureStepID", lambda p: f"PP{p.mrn[3:]}"),
@@ -359,9 +365,10 @@ def _derived(cohort: Cohort, who: Person, base: str, images: list[Dataset]) -> N
     contours.RTROIObservationsSequence = Sequence(
         [_item(ObservationNumber=1, ReferencedROINumber=1, RTROIInterpretedType="GTV", ROIInterpreter=DOCTOR)]
     )
+    drawn = [_item(ContourImageSequence=Sequence([reference])) for reference in references]
     contours.ROIContourSequence = Sequence(
-        [_item(ReferencedROINumber=1, ContourSequence=Sequence([_item(ContourImageSequence=Sequence([r])) for r in references]))]
-    )  # fmt: skip
+        [_item(ReferencedROINumber=1, ContourSequence=Sequence(drawn))]
+    )
     _save(cohort, contours, who, f"{who.family}/rt.dcm")
     report = _object(who, SR, "SR", f"{base}.7", 0)
     report.ValueType = "CONTAINER"

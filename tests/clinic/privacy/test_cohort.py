@@ -83,7 +83,7 @@ def test_tag_retained_and_text_notnull(read):
                 assert after[keyword].value == before[keyword].value
         assert after.SOPInstanceUID
         assert after.PatientIdentityRemoved == "YES"
-        assert [item.CodeValue for item in after.DeidentificationMethodCodeSequence][0] == "113100"
+        assert after.DeidentificationMethodCodeSequence[0].CodeValue == "113100"
         assert after.LongitudinalTemporalInformationModified == "MODIFIED"
 
 
