@@ -138,6 +138,9 @@ class Things:
         write_volume(balls(np.random.default_rng(3), size=16)[0], to.with_name("scan.nii.gz"))
         shutil.move(to.with_name("scan.nii.gz"), to)
 
+    def make_RESULTS(self, to: Path) -> None:  # noqa: N802 - as nnU-Net's users call it
+        shutil.copytree(ROOT / "tests" / "inference" / "foreign" / "golden" / "thick", to)
+
     def make_series(self, to: Path) -> None:
         write_series(to)
 
@@ -161,6 +164,7 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "resuming-and-editing-plans.md": ("heads",),
     "segment-new-scans.md": ("work", "one_channel", "scan", "series", "new"),
     "choose-hardware.md": ("heads",),
+    "nnunet-models.md": ("RESULTS", "scan"),
     "time-budget.md": ("heads",),
     "model-folder.md": ("work",),
     "leakage.md": ("heads",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 
 import typer
@@ -10,6 +11,15 @@ from delineate.cli.options import screen
 from delineate.cli.wishes import device
 
 NAME = "segment"
+
+
+class Precision(enum.Enum):
+    """What networks compute in, as the command line spells it."""
+
+    auto = "auto"
+    bf16 = "bf16"
+    fp16 = "fp16"
+    fp32 = "fp32"
 
 
 def command(
@@ -28,13 +38,21 @@ def command(
     probabilities: bool = typer.Option(False, help="Also write the probabilities of every structure."),
     cleanup: bool = typer.Option(True, help="Remove small components where cross-validation found it good."),
     step: float = typer.Option(0.5, min=0.1, max=1.0, help="Step between windows, in patches."),
+    precision: Precision = typer.Option(
+        Precision.auto, help="What networks compute in; auto: bf16 where the machine multiplies it."
+    ),
 ) -> None:
     """Segment new scans: labels on the grid of each scan."""
     from delineate import pipeline
 
     show = screen(context)
     how = pipeline.SegmentWishes(
-        device=device(device_), mirror=mirror, probabilities=probabilities, cleanup=cleanup, step=step
+        device=device(device_),
+        mirror=mirror,
+        probabilities=probabilities,
+        cleanup=cleanup,
+        step=step,
+        precision=precision.value,
     )
     for path in pipeline.segment(model, scans, out, how, show):
         show.result(str(path))

@@ -9,7 +9,7 @@ from delineate.networks.build import (
     seed_spec,
 )
 from delineate.networks.facts import Facts, Score, card
-from delineate.networks.model import CleanUp, Manifest, Model, load_network, required, write_model
+from delineate.networks.model import CleanUp, Manifest, Model, Weights, load_network, required, write_model
 from delineate.networks.precision import Precision, autocast_type, device_of
 from delineate.networks.seed import SeedUNet2d, SeedUNet3d
 from delineate.networks.unet import ResidualUNet, UNet
@@ -25,6 +25,7 @@ __all__ = [
     "SeedUNet2d",
     "SeedUNet3d",
     "UNet",
+    "Weights",
     "autocast_type",
     "blueprint",
     "build_network",

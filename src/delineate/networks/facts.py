@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from delineate.networks.build import blueprint, inputs_of, parameters
-from delineate.planning.plan import Configuration, Plan, describe_spacing
+from delineate.planning.plan import STORED, Configuration, Plan, describe_spacing
 from delineate.record import Record
 
 
@@ -87,8 +87,12 @@ def _scans(plan: Plan) -> str:
     return (
         "## What it reads\n\nScans with these channels, in this order:\n\n"
         + table(["", "channel", "normalisation", "denoising"], rows)
-        + f"\n\nScans are turned to {plan.orientation} and to the spacing below by the program itself."
+        + f"\n\nScans are {_laid(plan)} and brought to the spacing below by the program itself."
     )
+
+
+def _laid(plan: Plan) -> str:
+    return "taken as they are stored" if plan.orientation == STORED else f"turned to {plan.orientation}"
 
 
 def _training(plan: Plan, facts: Facts, folds: dict[str, tuple[int, ...]]) -> str:

@@ -33,7 +33,12 @@ def segment(
     mirror = how.device != "cpu" if how.mirror is None else how.mirror
     with watch.stage("open the model"):
         segmenter = Segmenter.open(
-            model, device=how.device, step=how.step, mirror=mirror, cleanup=how.cleanup
+            model,
+            device=how.device,
+            step=how.step,
+            mirror=mirror,
+            cleanup=how.cleanup,
+            precision=how.precision,
         )
     channels = tuple(channel.name for channel in segmenter.plan.channels)
     cases = incoming(scans, channels)

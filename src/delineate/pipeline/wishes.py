@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from delineate.dataset.splits import Mode
 from delineate.pipeline.taught import SeedKind
 from delineate.planning import ConfigurationName, Plan
 from delineate.planning.presets import PresetName
 from delineate.record import Record
+
+if TYPE_CHECKING:
+    from delineate.networks import Precision
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,9 @@ class TrainingWishes:
 class SegmentWishes:
     """How new scans are segmented.
 
-    mirror  average over mirrored copies; None: on a GPU only, where eight times the work is cheap
-    step    between windows, in patches
+    mirror     average over mirrored copies; None: on a GPU only, where eight times the work is cheap
+    step       between windows, in patches
+    precision  what networks compute in; "auto" is bf16 where the device multiplies it
     """
 
     device: str = "cpu"
@@ -102,3 +106,4 @@ class SegmentWishes:
     probabilities: bool = False
     cleanup: bool = True
     step: float = 0.5
+    precision: Precision = "auto"

@@ -25,6 +25,8 @@ Count = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Interval = tuple[float, float]
 
+STORED = "stored"  # orientation of a plan whose scans are taken as they lie in their files
+
 
 class Normalization(Record):
     """How the values of one channel become network input.
@@ -239,7 +241,7 @@ class Plan(Record):
     fingerprint: str  # digest of the fingerprint that the plan was made from
     labels: LabelSchema
     channels: Annotated[tuple[ChannelPlan, ...], Field(min_length=1)]
-    orientation: str  # scans are turned to lie so ("RAS"); nothing is interpolated
+    orientation: str  # scans are turned to lie so ("RAS", or STORED); nothing is interpolated
     crop_to_nonzero: bool = True
     configurations: dict[ConfigurationName, Configuration]
     use: Annotated[

@@ -9,13 +9,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from delineate.planning.plan import STORED
 from delineate.space import Geometry, LabelSchema, Volume, nonzero_box, resample_labels
 from delineate.space.labels import Values
 
 
 def turned(scan: Volume, orientation: str) -> Volume:
     """The scan with its axes as the plan wants them ("RAS"): its own voxels, in the same places."""
-    return scan if scan.geometry.orientation == orientation else scan.reoriented(orientation)
+    return scan if orientation in (STORED, scan.geometry.orientation) else scan.reoriented(orientation)
+
+
+def turned_grid(grid: Geometry, orientation: str) -> Geometry:
+    """The grid of a scan that is `turned`."""
+    return grid if orientation == STORED else grid.reoriented(orientation)
 
 
 def cropped(scan: Volume, *, to_nonzero: bool) -> Volume:

@@ -27,7 +27,7 @@ from delineate.errors import DataError, Error, PlanError
 from delineate.io import read_geometry
 from delineate.io.disk import is_partial
 from delineate.planning.plan import Configuration, Plan
-from delineate.preparation.align import indices, labels_on
+from delineate.preparation.align import indices, labels_on, turned_grid
 from delineate.preparation.locations import Indices, locate, targets
 from delineate.preparation.prepared import Upright, interpolation, respaced, respaced_labels, upright
 from delineate.preparation.store import Prepared, Store, load_record, write_case
@@ -226,7 +226,7 @@ def _stamps(path: Path) -> list[tuple[str, int, int]]:
 def _bytes_needed(dataset: Dataset, case: Case, plan: Plan, names: Sequence[str]) -> int:
     """The working memory of a case by its header: measured peaks, rounded up."""
     path = next(path for path in (*case.images, case.labels) if path is not None)
-    grid = read_geometry(path).reoriented(plan.orientation)
+    grid = turned_grid(read_geometry(path), plan.orientation)
     channels = len(plan.channels)
     most = 0
     for name in names:
