@@ -76,7 +76,7 @@ def test_who_misses_hard_cases_is_told(made_model):
     found = compare(made_model(0, 1, title="careful"), made_model(0, 2, missed=[1, 5], title="bold"))
     assert found.contrast("liver", "hd95").only_first == 2
     assert (
-        "HD95 of liver: cases left out are 2 that only careful has a value in. "
+        "HD95: values without a partner are left out: 4 of careful where bold has none. "
         "A model that fails in hard cases looks better for it."
     ) in found.notes
     judged = compare(

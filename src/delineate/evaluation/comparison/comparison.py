@@ -134,7 +134,8 @@ class Comparison(Record):
         proven = f"proven better than {_listed(over)}" if over else "proven better than none of the others"
         if over and len(over) < len(others):
             proven += f", not than {_listed([name for name in others if name not in over])}"
-        where = f"by mean {self.judged(ranking.metric).title} and in {percent(ranking.places[0].first)} of the draws"
+        share = rounded(ranking.places[0].first)
+        where = f"by mean {self.judged(ranking.metric).title} and in {share} of the draws"
         return f"{leader} comes first {where}, {proven}."
 
     def _name(self, contrast: Contrast) -> str:
@@ -208,7 +209,7 @@ class Comparison(Record):
             for place in ranking.places:
                 numbers = (
                     judged.number(place.mean),
-                    f"{percent(place.first)} of draws",
+                    f"{rounded(place.first)} of draws",
                     f"{place.rank:.2f}",
                     tau,
                 )
@@ -238,9 +239,14 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     write_text(folder / "comparison.md", f"# {_title(comparison)}\n\n{comparison.to_markdown()}")
 
 
-def percent(share: float) -> str:
-    """A share as one writes it."""
-    return f"{100 * share:.3g} %"
+def percent(level: float) -> str:
+    """A level as one writes it."""
+    return f"{100 * level:.3g} %"
+
+
+def rounded(share: float) -> str:
+    """A share of draws, which are too few for more than whole per cent."""
+    return f"{100 * share:.0f} %"
 
 
 def in_words(p: float) -> str:

@@ -126,20 +126,21 @@ def _doubts(comparison: Comparison) -> Iterator[str]:
 
 def _lopsided(comparison: Comparison) -> Iterator[str]:
     """Values that only one of two models has: often those of cases that the other failed in."""
-    for contrast in comparison.contrasts:
-        one_sided = contrast.only_first + contrast.only_second
-        if contrast.structure is not None and one_sided:
-            title = comparison.judged(contrast.metric).title
-            only = (
-                f"{count} that only {name} has a value in"
-                for name, count in (
-                    (contrast.first, contrast.only_first),
-                    (contrast.second, contrast.only_second),
-                )
-                if count
-            )
+    for judged in comparison.metrics:
+        alone: dict[tuple[str, str], int] = {}
+        for c in comparison.contrasts:
+            if c.metric == judged.metric and c.structure is not None:
+                for here, there, count in (
+                    (c.first, c.second, c.only_first),
+                    (c.second, c.first, c.only_second),
+                ):
+                    alone[here, there] = alone.get((here, there), 0) + count
+        told = [
+            f"{count} of {here} where {there} has none" for (here, there), count in alone.items() if count
+        ]
+        if told:
             yield (
-                f"{title} of {contrast.structure}: cases left out are {' and '.join(only)}. "
+                f"{judged.title}: values without a partner are left out: {', '.join(told)}. "
                 "A model that fails in hard cases looks better for it."
             )
 
