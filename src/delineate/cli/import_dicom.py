@@ -26,19 +26,27 @@ def command(
     structure: list[str] = typer.Option(
         [], help="Take this structure; repeat for several. Default: all, by their names in the files."
     ),
+    rename: list[str] = typer.Option(
+        [], metavar="PATTERN=NAME", help="Call structures that match NAME ('GTV*=GTV'); repeat for several."
+    ),
     overlap: Overlaps = typer.Option(
         Overlaps.smaller,
         help="Voxels of two structures: give them to the smaller one, or leave the case out.",
     ),
     as_json: bool = typer.Option(False, "--json", help="The report as JSON."),
 ) -> None:
-    """A DICOM download with SEG or RTSTRUCT as a training set: images, labels, manifest, and what was left out."""
+    """A DICOM download with SEG or RTSTRUCT as a training set, and what was left out of it."""
     from delineate import pipeline
 
     show = screen(context)
     with show.stage("import") as progress:
         report = pipeline.import_dicom(
-            folder, out, structures=tuple(structure), overlap=overlap.value, progress=progress
+            folder,
+            out,
+            structures=tuple(structure),
+            rename=tuple(rename),
+            overlap=overlap.value,
+            progress=progress,
         )
     if as_json:
         show.json(report.model_dump(mode="json"))

@@ -1,6 +1,7 @@
 """Annotation: what a SEG or RTSTRUCT holds, structure by structure, on the slices of a series.
 
-Structures may overlap, as they do in files. `labels` makes a label map of them, and says how overlaps are taken.
+Structures may overlap, as they do in files. `labels` makes a label map of them, and says how overlaps are
+taken.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ IGNORE = 65535  # the value of voxels on slices that are not there
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Patch:
-    """The part of one slice where a structure is: its first pixel (column, row), and booleans (column, row)."""
+    """The part of one slice where a structure is: its first pixel, and booleans (column, row)."""
 
     k: int
     start: tuple[int, int]
@@ -120,7 +121,7 @@ class Annotation:
         overlap  "refuse" voxels of two structures; "smaller" gives them to the smaller structure;
                  "regions" keeps all: a value for each combination, and a region for each structure
 
-        Slices that the series lacks get the ignore value of the schema that comes back: nobody annotated them.
+        Slices that the series lacks get the ignore value of the schema that comes back.
         """
         values = schema or self.schema
         by_name = {label.name: label.value for label in values.labels}

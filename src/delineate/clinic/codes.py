@@ -1,12 +1,12 @@
 """Codes: what structures are called in SNOMED CT, so that other systems know what was delineated.
 
-The shipped table (`codes.csv`) has structures, lesions, target volumes and devices by the names that people and
-models give them. A name is found by its words, whatever their order, case and separators: `kidney_left`,
-`Left kidney` and `Kidney_L` are one structure. A lesion may name its organ: `liver tumour`, `left lung nodule`.
-What is not in the table is refused with near matches: a wrong code is worse than none.
+The shipped table (`codes.csv`) has structures, lesions, target volumes and devices by the names that people
+and models give them. A name is found by its words, whatever their order, case and separators: `kidney_left`,
+`Left kidney` and `Kidney_L` are one structure. A lesion may name its organ: `liver tumour`, `left lung
+nodule`. What is not in the table is refused with near matches: a wrong code is worse than none.
 
-Source of the codes: DICOM PS3.16 (CIDs 4031, 7151 and those it includes, 7140, 7159, 9502 for target volumes),
-and for 30 that it lacks the SNOMED CT mapping published with TotalSegmentator.
+Source of the codes: DICOM PS3.16 (CIDs 4031, 7151 and those it includes, 7140, 7159, 9502 for target
+volumes), and for 30 that it lacks the SNOMED CT mapping published with TotalSegmentator.
 """
 
 from __future__ import annotations
@@ -137,16 +137,13 @@ class Codes:
                     return self._concept(name, self.by_words[lesion], side, organ)
         raise DataError(
             f"{name!r}: no such structure in the table of codes; {self._near(name)}\n"
-            f'  Rename it in labels.json, give its code there ("code": "SCT:10200004"), or use a scheme of your '
-            f'own ("code": "99ACME:0815:What it is").'
+            f'  Rename it in labels.json, give its code there ("code": "SCT:10200004"), or use a scheme of '
+            f'your own ("code": "99ACME:0815:What it is").'
         )
 
     def named(self, label: Label) -> Concept:
         """The structure of a label: by its own code where it has one, else by its name."""
-        if label.code is None:
-            concept = self.find(label.name)
-        else:
-            concept = self._coded(label.name, label.code)
+        concept = self._coded(label.name, label.code) if label.code else self.find(label.name)
         return concept if label.color is None else concept.but(color=label.color)
 
     def _lesions(self, words: frozenset[str], size: int) -> list[frozenset[str]]:
@@ -199,8 +196,8 @@ class Codes:
                 return self._concept(name, row, side if fits else None)
         raise DataError(
             f"{name!r}: the code {scheme}:{value} is not in the table of codes.\n"
-            f"  Use one of its codes, add a line to a table of your own (--codes FILE.csv), or use a scheme of "
-            f'your own, which begins with 99 ("99ACME:{value}:{meaning or name}").'
+            f"  Use one of its codes, add a line to a table of your own (--codes FILE.csv), or use a scheme "
+            f'of your own, which begins with 99 ("99ACME:{value}:{meaning or name}").'
         )
 
     def _near(self, name: str) -> str:

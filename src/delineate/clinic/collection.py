@@ -1,8 +1,9 @@
 """Collection: a DICOM download (TCIA, a PACS export) as a training set.
 
-Every SEG and RTSTRUCT finds its series by the UIDs that it refers to, never by folder names. Each pair becomes
-a case: the image and its labels as NIfTI on one grid, in a manifest that `Dataset.open` reads. What cannot be used
-is left out, and the report says why. Patients are counted, not named: the manifest holds numbers.
+Every SEG and RTSTRUCT finds its series by the UIDs that it refers to, never by folder names. Each pair
+becomes a case: the image and its labels as NIfTI on one grid, in a manifest that `Dataset.open` reads. What
+cannot be used is left out, and the report says why. Patients are counted, not named: the manifest holds
+numbers.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -42,11 +44,13 @@ REPORT = "import.json"
 class CollectionWishes:
     """What is taken of a download.
 
-    structures  names of those that are wanted; empty for all
+    structures  names of those that are wanted, after renaming; empty for all
+    rename      patterns and the names that stand for what they match: ("GTV*", "GTV")
     overlap     what becomes of voxels of two structures: "refuse" leaves the case out
     """
 
     structures: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()
     overlap: Literal["refuse", "smaller"] = "smaller"
 
 
@@ -106,12 +110,12 @@ def collect(
     for number, (path, content) in enumerate(objects):
         progress(number, len(objects), path.name)
         try:
-            found.append(_resolved(path, content, series))
+            found.append(_resolved(path, content, series, how.rename))
         except Error as error:
             left_out.append(LeftOut(file=_inside(path, folder), why=_short(str(error), path)))
     schema = _schema([annotation for annotation, _ in found], how.structures, folder)
     with replacing(out) as temporary:
-        cases = []
+        cases: list[ImportedCase] = []
         patients: dict[str, str] = {}
         for number, (annotation, images) in enumerate(found):
             progress(number, len(found), annotation.path.name)
@@ -160,42 +164,74 @@ def _image_series(folder: Path) -> tuple[Images, ...]:
         return ()
 
 
-def _resolved(path: Path, content: Dataset, series: Sequence[Images]) -> tuple[Annotation, Images]:
-    """An annotation on the series that it refers to."""
+def _resolved(
+    path: Path, content: Dataset, series: Sequence[Images], rename: Sequence[tuple[str, str]]
+) -> tuple[Annotation, Images]:
+    """An annotation on the series that it refers to, its structures renamed."""
     kind = KINDS[str(content.SOPClassUID)]
     with quiet("pydicom"):
         uids, images = (seg_reader if kind == "SEG" else rtstruct_reader).referenced(content)
-    chosen = _chosen(series, uids, images)
+        space = str(content.get("FrameOfReferenceUID", ""))
+    chosen, notes = _chosen(series, uids, images, space)
     slices = series_of(chosen)
     read = seg_reader.read_seg if kind == "SEG" else rtstruct_reader.read_rtstruct
-    return read(path, slices), chosen
+    found = read(path, slices)
+    known = {frame.instance_uid for each in series for frame in each.frames}
+    if absent := len(images - known):
+        notes = (*notes, f"refers to {absent} images that are not in this folder")
+    structures = tuple(replace(s, name=_renamed(s.name, rename)) for s in found.structures)
+    names = [structure.name for structure in structures]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"several of its structures are called {', '.join(twice)} after renaming.")
+    return replace(found, structures=structures, notes=(*notes, *found.notes)), chosen
 
 
-def _chosen(series: Sequence[Images], uids: set[str], images: set[str]) -> Images:
+def _renamed(name: str, rename: Sequence[tuple[str, str]]) -> str:
+    return next((new for pattern, new in rename if fnmatchcase(name, pattern)), name)
+
+
+def _chosen(
+    series: Sequence[Images], uids: set[str], images: set[str], space: str
+) -> tuple[Images, tuple[str, ...]]:
     """The series that holds the images that are referred to; of one with several volumes, the volume."""
     if not uids and not images:
-        raise DataError("refers to no images: neither a series nor an instance is named.")
-    named = {each.uid: sum(frame.instance_uid in images for frame in each.frames) for each in series}
-    best = max(series, key=lambda each: (named[each.uid], each.uid in uids), default=None)
-    if best is None or not (named[best.uid] or best.uid in uids):
+        return _sharing(series, space)
+    held = [sum(frame.instance_uid in images for frame in each.frames) for each in series]
+    best = max(range(len(series)), key=lambda n: (held[n], series[n].uid in uids), default=None)
+    if best is None or not (held[best] or series[best].uid in uids):
         raise DataError(
-            f"refers to a series that is not in this folder ({', '.join(sorted(uids)) or 'its UID is not given'}; "
-            f"{len(images)} images). Download it too."
+            f"refers to a series that is not in this folder "
+            f"({', '.join(sorted(uids)) or 'its UID is not given'}; {len(images)} images). Download it too."
         )
-    if not best.uid:
+    parts = split_series(series[best])
+    counts = [sum(frame.instance_uid in images for frame in part.frames) for part in parts]
+    chosen = parts[max(range(len(parts)), key=lambda n: counts[n])]
+    if len(parts) == 1:
+        return chosen, ()
+    also = (
+        f", {sum(count > 0 for count in counts)} of which are referred to"
+        if sum(map(bool, counts)) > 1
+        else ""
+    )
+    return chosen, (f"its series holds {len(parts)} volumes{also}: the first of them was taken",)
+
+
+def _sharing(series: Sequence[Images], space: str) -> tuple[Images, tuple[str, ...]]:
+    """The only series in a frame of reference: what is left where nothing is referred to."""
+    sharing = [each for each in series if space and series_of(each).frame_of_reference_uid == space]
+    if len(sharing) != 1:
         raise DataError(
-            "refers to images without UIDs: which they are cannot be known. "
-            "Fetch the series again from the archive it came from."
+            "refers to no images, and its frame of reference does not say which series it is about "
+            f"({len(sharing)} share it)."
         )
-    parts = split_series(best)
-    return max(parts, key=lambda part: sum(frame.instance_uid in images for frame in part.frames))
+    return sharing[0], ("refers to no images: taken for the only series in its frame of reference",)
 
 
 # What is made of it
 
 
 def _schema(found: Sequence[Annotation], wanted: tuple[str, ...], folder: Path) -> LabelSchema:
-    """One value for each name that occurs, in the order of the alphabet, or those that are wanted in theirs."""
+    """One value for each name that occurs, by the alphabet, or for those that are wanted, in their order."""
     structures = {s.name: s for annotation in reversed(found) for s in annotation.structures}
     missing = [name for name in wanted if name not in structures]
     if missing or (not structures and found):
@@ -230,10 +266,8 @@ def _write_case(
     labels = LabelMap(labels.array, volume.geometry, labels.schema, labels.notes)
     write_volume(volume, out / "images" / f"{name}.nii.gz")
     write_labels(labels, out / "labels" / f"{name}.nii.gz")
-    drawn = {
-        s.name: s.voxels for s in annotation.structures if s.voxels and s.name in annotation_names(schema)
-    }
-    unused = sorted({s.name for s in annotation.structures} - annotation_names(schema))
+    drawn = {s.name: s.voxels for s in annotation.structures if s.voxels and s.name in _names(schema)}
+    unused = sorted({s.name for s in annotation.structures} - _names(schema))
     notes = [*labels.notes, *([f"not asked for: {', '.join(unused)}"] if unused else [])]
     return ImportedCase(
         case=name,
@@ -246,7 +280,7 @@ def _write_case(
     )
 
 
-def annotation_names(schema: LabelSchema) -> set[str]:
+def _names(schema: LabelSchema) -> set[str]:
     """The names that a schema has values for."""
     return {label.name for label in schema.labels}
 

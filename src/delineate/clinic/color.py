@@ -1,7 +1,7 @@
 """Colour: sRGB as people choose it, CIELab as DICOM stores it.
 
-DICOM's profile connection space is CIELab with the white of D50, each value scaled to 16 bits: PS3.3 C.10.7.1.1.
-sRGB to XYZ: IEC 61966-2-1, its matrix adapted to D50 by Bradford's method (Lindbloom).
+DICOM's profile connection space is CIELab with the white of D50, each value scaled to 16 bits: PS3.3
+C.10.7.1.1. sRGB to XYZ: IEC 61966-2-1, its matrix adapted to D50 by Bradford's method (Lindbloom).
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ around, and a single pixel vanishes. Edge polygons give the same mask back, exac
 
 Places are (column, row) in pixels of one slice; whole numbers are pixel centres, as everywhere here.
 A polygon's inside is what an odd number of borders separates from the outside (even-odd, XOR), so holes are
-polygons inside polygons, in any direction, or are joined to their outline by a channel without width (keyhole).
+polygons inside polygons, in any direction, or are joined to their outline by a channel without width
+(keyhole).
 """
 
 from __future__ import annotations

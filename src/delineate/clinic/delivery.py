@@ -1,7 +1,7 @@
 """Delivery: a result as the objects that leave, each read back by other code before it does.
 
-All objects are written into a folder beside the place they go to. When every one of them has been read back and
-agrees, the folder takes that place; otherwise nothing is left behind.
+All objects are written into a folder beside the place they go to. When every one of them has been read back
+and agrees, the folder takes that place; otherwise nothing is left behind.
 """
 
 from __future__ import annotations
@@ -155,8 +155,8 @@ def _check_against_given(result: Result, made: Written, found: Mapping[int, read
         far = float(np.linalg.norm(places.mean(axis=0) * (-1, -1, 1) - sum_.centroid))
         if far > room:
             raise DataError(
-                f"{made.path}: {finding.name} has moved by {far:.3g} mm against the labels as they were given; "
-                f"nothing was delivered.\n  This is a fault of this program: please report it."
+                f"{made.path}: {finding.name} has moved by {far:.3g} mm against the labels as they "
+                f"were given; nothing was delivered.\n  This is a fault of this program: please report it."
             )
 
 
@@ -208,8 +208,8 @@ def _structure(result: Result, finding: Finding) -> DeliveredStructure:
     return DeliveredStructure(
         name=finding.name,
         code=str(concept.kind),
-        side=concept.side and concept.side.meaning,
-        region=concept.region and str(concept.region),
+        side=None if concept.side is None else concept.side.meaning,
+        region=None if concept.region is None else str(concept.region),
         tracking_uid=finding.tracking_uid,
         tracking_id=finding.tracking_id,
         voxels=int(result.mask(finding).sum()),
@@ -220,9 +220,7 @@ def _structure(result: Result, finding: Finding) -> DeliveredStructure:
 def volume_ml(result: Result, finding: Finding) -> float:
     """Volume of a structure: its pixels on each slice times half the way to both neighbours."""
     along, series = result.series.along, result.series
-    if series.is_regular or len(along) < 2:
-        thick = np.full(len(along), series.gap)
-    else:
-        thick = np.gradient(along)
+    even = series.is_regular or len(along) < 2
+    thick = np.full(len(along), series.gap) if even else np.gradient(along)
     pixels = result.mask(finding).sum(axis=(0, 1))
     return float((pixels * thick).sum() * series.spacing[0] * series.spacing[1] / 1000)

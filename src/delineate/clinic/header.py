@@ -1,7 +1,7 @@
 """Header: what every object that we write says about patient, study, equipment and itself.
 
-Patient and study are those of the series. Values that no reader may accept (a date that is none, a sex that is
-a word) are emptied or left out, and a note says which, never what they held.
+Patient and study are those of the series. Values that no reader may accept (a date that is none, a sex that
+is a word) are emptied or left out, and a note says which, never what they held.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EMPTY_IF_UNKNOWN = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
     "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
 )  # fmt: skip
-# There where the series has them: the same patient, study and trial in all series. PS3.3 C.7.1, C.7.2, C.7.1.3.
+# There where the series has them: patient, study and trial are the same in all. PS3.3 C.7.1, C.7.2.
 IF_KNOWN = (
     "IssuerOfPatientID", "TypeOfPatientID", "PatientAge", "PatientSize", "PatientWeight",
     "StudyDescription", "PatientIdentityRemoved", "DeidentificationMethod",
@@ -110,9 +110,12 @@ def _of_patient(source: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     for name in EMPTY_IF_UNKNOWN:
         if name not in content:
             setattr(content, name, "")
-    if content.get("PatientIdentityRemoved") == "YES" and "DeidentificationMethodCodeSequence" not in content:
-        if "DeidentificationMethod" not in content:  # one of the two is needed: PS3.3 C.7.1.1
-            content.DeidentificationMethod = "not stated in the series"
+    methods = (
+        "DeidentificationMethod",
+        "DeidentificationMethodCodeSequence",
+    )  # one of them is needed: C.7.1.1
+    if content.get("PatientIdentityRemoved") == "YES" and not any(name in content for name in methods):
+        content.DeidentificationMethod = "not stated in the series"
     notes = (f"left out of the header, being no valid DICOM in the series: {', '.join(bad)}",) if bad else ()
     return content, notes
 
@@ -122,9 +125,10 @@ def _copied(source: Dataset, content: Dataset, names: Iterable[str]) -> list[str
     bad = []
     for name in names:
         with quiet("pydicom"):
-            element = source[name] if name in source else None
-        if element is None or element.is_empty:
+            known = name in source and not source[name].is_empty
+        if not known:
             continue
+        element = source[name]
         value = element.value
         if element.VR in (VR.SQ, VR.DS, VR.UI, VR.PN):
             setattr(content, name, str(value) if element.VR == VR.PN else value)

@@ -1,8 +1,9 @@
 """Items: sequences as the bytes that they are in a file.
 
-A SEG of many organs has tens of thousands of frames, a structure set millions of numbers. One pydicom data set for
-each takes minutes; most of their bytes are the same, so they are encoded once and put together here.
-Encoding: Explicit VR Little Endian, or implicit where a value may be longer than 64 kB (PS3.5, 7.1.2, 7.1.3, 7.5).
+A SEG of many organs has tens of thousands of frames, a structure set millions of numbers. One pydicom data
+set for each takes minutes; most of their bytes are the same, so they are encoded once and put together here.
+Encoding: Explicit VR Little Endian, or implicit where a value may be longer than 64 kB (PS3.5, 7.1.2, 7.1.3,
+7.5).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Read-back: a second look at what was written, before it leaves.
 
-This page shares no code with the writers and readers of this package: it takes a file apart with pydicom alone, finds
-the images that it refers to by UID in their own files, and counts. What it finds must agree with what was asked
-for, structure by structure: as many voxels, and a centroid within a tenth of a voxel.
+This page shares no code with the writers and readers of this package: it takes a file apart with pydicom
+alone, finds the images that it refers to by UID in their own files, and counts. What it finds must agree
+with what was asked for, structure by structure: as many voxels, and a centroid within a tenth of a voxel.
 
 The inside of contours is counted along columns, from where lines through pixel centres enter and leave.
 """

@@ -1,13 +1,15 @@
 """RTSTRUCT in: contours become masks on the slices of the series that they were drawn on.
 
-Closed contours of one ROI on one plane are filled together by the even-odd rule, which reads keyholes, holes as
-contours of their own, and any direction of drawing alike. Contours are matched to slices by where they lie.
+Closed contours of one ROI on one plane are filled together by the even-odd rule, which reads keyholes, holes
+as contours of their own, and any direction of drawing alike. Contours are matched to slices by where they
+lie.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,23 +157,35 @@ def _number(value: Any) -> int:
 
 def _patches(item: Dataset, series: Series, doubts: Doubts) -> tuple[Patch, ...]:
     """What the contours of one ROI enclose, slice by slice."""
-    planes: dict[int, dict[float, list[Polygon]]] = defaultdict(lambda: defaultdict(list))
+    drawn: dict[int, list[tuple[float, Polygon]]] = defaultdict(list)
     for contour in item.get("ContourSequence") or []:
         if (placed := _placed(contour, series, doubts)) is not None:
             k, along, polygon = placed
-            planes[k][along].append(polygon)
+            drawn[k].append((along, polygon))
     patches = []
-    for k, found in sorted(planes.items()):
-        nearest = min(found, key=lambda along: abs(along - series.along[k]))
-        if len(found) > 1:
+    for k, found in sorted(drawn.items()):
+        planes = _planes(found)
+        if len(planes) > 1:
             doubts.add("slices with contours on several planes: those nearest to the slice were taken")
-        patches.append(Patch.of(k, fill(series.shape, found[nearest])))
+        nearest = min(planes, key=lambda plane: abs(plane[0][0] - series.along[k]))
+        patches.append(Patch.of(k, fill(series.shape, [polygon for _, polygon in nearest])))
     _look_for_gaps([patch.k for patch in patches if patch is not None], doubts)
     return tuple(patch for patch in patches if patch is not None)
 
 
+def _planes(drawn: list[tuple[float, Polygon]]) -> list[list[tuple[float, Polygon]]]:
+    """Polygons with their places along the normal, by plane."""
+    planes: list[list[tuple[float, Polygon]]] = []
+    for along, polygon in sorted(drawn, key=lambda pair: pair[0]):
+        if planes and along - planes[-1][-1][0] < SAME_PLACE:
+            planes[-1].append((along, polygon))
+        else:
+            planes.append([(along, polygon)])
+    return planes
+
+
 def _look_for_gaps(slices: list[int], doubts: Doubts) -> None:
-    for before, after in zip(slices, slices[1:], strict=False):
+    for before, after in pairwise(slices):
         for _ in range(after - before - 1):
             doubts.add(
                 "slices without a contour between slices with one: left empty, nothing is interpolated"
@@ -197,7 +211,7 @@ def _placed(contour: Dataset, series: Series, doubts: Doubts) -> tuple[int, floa
     if abs(middle - series.along[k]) > max(FLAT * series.gap, SAME_PLACE):
         doubts.add("contours between two slices: taken for the nearer one")
     in_plane = (points - series.positions[k]) @ series.axes.T / np.array(series.spacing)
-    return k, round(middle / SAME_PLACE) * SAME_PLACE, in_plane
+    return k, middle, in_plane
 
 
 def _points(contour: Dataset) -> npt.NDArray[np.float64]:

@@ -1,10 +1,11 @@
 """RTSTRUCT: a result as contours on the original slices.
 
-Each contour lies in the plane of its slice and follows pixel edges (module `contours`), so that filling it gives
-the mask back voxel by voxel. Nothing is smoothed, no slice is skipped. The file is in Implicit VR Little Endian, as
-a contour of more than 1 900 points does not fit the 64 kB of an explicit element.
+Each contour lies in the plane of its slice and follows pixel edges (module `contours`), so that filling it
+gives the mask back voxel by voxel. Nothing is smoothed, no slice is skipped. The file is in Implicit VR
+Little Endian, as a contour of more than 1 900 points does not fit the 64 kB of an explicit element.
 
-Source: PS3.3 A.19, C.8.8.5 (Structure Set), C.8.8.6 (ROI Contour), C.8.8.8 (RT ROI Observations), C.8.8.16 (Approval).
+Source: PS3.3 A.19, C.8.8.5 (Structure Set), C.8.8.6 (ROI Contour), C.8.8.8 (RT ROI Observations), C.8.8.16
+(Approval).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SEG in: segments become masks on slices, in every flavour: binary, fractional, label map, overlapping.
 
-Frames say themselves where they lie. With a series they are put on its slices; without one, on their own planes.
-Source: PS3.3 A.51, C.8.20, C.7.6.16; Supplement 243 for label maps.
+Frames say themselves where they lie. With a series they are put on its slices; without one, on their own
+planes. Source: PS3.3 A.51, C.8.20, C.7.6.16; Supplement 243 for label maps.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def referenced(content: Dataset) -> tuple[set[str], set[str]]:
         *_items(content, "PerFrameFunctionalGroupsSequence"),
     ]:
         images |= set(_sources(group))
+    images |= {str(i.get("ReferencedSOPInstanceUID", "")) for i in _items(content, "SourceImageSequence")}
     return series - {""}, images - {""}
 
 
@@ -109,7 +110,8 @@ def _frames(content: Dataset, path: Path) -> Iterator[Placed]:
     each = _items(content, "PerFrameFunctionalGroupsSequence")
     if len(each) != int(content.get("NumberOfFrames") or 0):
         raise DataError(
-            f"{path}: says {content.get('NumberOfFrames')} frames but describes {len(each)}.\n  Export it again."
+            f"{path}: says {content.get('NumberOfFrames')} frames but describes {len(each)}.\n"
+            f"  Export it again."
         )
     for number, group in enumerate(each):
         place = _first(group, "PlanePositionSequence") or _first(shared, "PlanePositionSequence")

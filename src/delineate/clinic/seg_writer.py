@@ -4,7 +4,8 @@
     LABELMAP    one frame per slice, its pixels the segment numbers (Supplement 243). Small; new in 2024.
     FRACTIONAL  one frame per structure and slice; 0 to 255, the probability or the share of the pixel.
 
-Every frame names the images that it was made from. Source: PS3.3 A.51, C.8.20, C.7.6.16; PS3.16 CIDs 7203, 7202.
+Every frame names the images that it was made from. Source: PS3.3 A.51, C.8.20, C.7.6.16; PS3.16 CIDs 7203,
+7202.
 """
 
 from __future__ import annotations
@@ -187,7 +188,8 @@ def _segment(finding: Finding, number: int, result: Result) -> Dataset:
     item = Dataset()
     item.SegmentNumber, item.SegmentLabel = number, finding.name
     item.SegmentedPropertyCategoryCodeSequence = Items([coded(concept.category)])
-    kind, region = coded(concept.kind), concept.region and coded(concept.region)
+    kind = coded(concept.kind)
+    region = None if concept.region is None else coded(concept.region)
     if concept.side is not None and region is not None:
         region.AnatomicRegionModifierSequence = Items([coded(concept.side)])
     elif concept.side is not None:
@@ -297,8 +299,8 @@ def _write_pixels(
     length += length % 2
     if length > MOST:
         raise DataError(
-            f"{path}: {len(frames)} frames of {columns} x {rows} need {length / 1e9:.1f} GB; a DICOM file without "
-            f"compression holds 4.3 GB of pixels.\n"
+            f"{path}: {len(frames)} frames of {columns} x {rows} need {length / 1e9:.1f} GB; a DICOM file "
+            f"without compression holds 4.3 GB of pixels.\n"
             f"  Write a LABELMAP (--seg-kind labelmap), or deliver fewer structures at a time."
         )
     vr = b"OW" if bits == 16 else b"OB"

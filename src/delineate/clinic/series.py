@@ -263,8 +263,8 @@ def _check_placed(frames: Sequence[Frame], where: str) -> None:
     axes = np.reshape(first.axes or (), (2, 3))
     if not np.allclose(axes @ axes.T, np.eye(2), atol=10 * ALIKE) or min(first.spacing or (0.0,)) <= 0:
         raise DataError(
-            f"{where}: {first.file.name} has rows and columns that are not at right angles, or pixels without "
-            f"size (ImageOrientationPatient, PixelSpacing).\n  {AGAIN}"
+            f"{where}: {first.file.name} has rows and columns that are not at right angles, or pixels "
+            f"without size (ImageOrientationPatient, PixelSpacing).\n  {AGAIN}"
         )
 
 
@@ -298,7 +298,7 @@ def _check_one_patient(headers: dict[Path, Dataset], where: str) -> None:
         if len(values) > 1:
             raise DataError(
                 f"{where}: the images of this series are of {len(values)} {said} ({name} differs).\n"
-                f"  Positions of one mean nothing in another: put the images of each into a folder of its own."
+                f"  Positions of one mean nothing in another: put the images of each into its own folder."
             )
 
 

@@ -1,4 +1,4 @@
-"""Delivery: a label file as the DICOM objects that go to the hospital, and a DICOM download as a training set."""
+"""Delivery: a label file as the DICOM objects that go to the hospital; a DICOM download as a training set."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class DeliveryWishes:
 def deliver(
     labels: Path, series: Path, out: Path, how: DeliveryWishes, watch: Watch, when: datetime
 ) -> Delivery:
-    """Writes the objects that are wished for into the new folder `out`, each read back before it gets there."""
+    """Writes what is wished for into the new folder `out`, each object read back before it gets there."""
     writers = _writers(how)
     if not writers:
         raise DataError("nothing to deliver. Say what to write: --seg, --rtstruct.")
@@ -133,8 +133,8 @@ def _meaning(path: Path, how: DeliveryWishes) -> LabelTable:
     if named is None:
         raise DataError(
             f"{path}: nothing says what its values mean.\n"
-            f'  Put a labels.json beside it ({{"background": 0, "liver": 1}}), or name one (--labels FILE), or '
-            f"the model that made it (--model MODEL)."
+            f'  Put a labels.json beside it ({{"background": 0, "liver": 1}}), or name one (--labels FILE), '
+            f"or the model that made it (--model MODEL)."
         )
     if _is_schema(named):
         return LabelTable(LabelSchema.load(named))
@@ -155,8 +155,16 @@ def import_dicom(
     out: Path,
     *,
     structures: tuple[str, ...] = (),
+    rename: tuple[str, ...] = (),
     overlap: Literal["refuse", "smaller"] = "smaller",
     progress: Progress = silent,
 ) -> Collected:
-    """Makes a training set of a DICOM download in the new folder `out`."""
-    return collect(folder, out, CollectionWishes(structures, overlap), progress=progress)
+    """Makes a training set of a DICOM download in the new folder `out`.
+
+    rename  "PATTERN=NAME": structures whose names match (* and ? stand for anything) are called NAME
+    """
+    pairs = [(pattern, name) for pattern, _, name in (text.rpartition("=") for text in rename)]
+    if bad := [text for text, pair in zip(rename, pairs, strict=True) if not all(pair)]:
+        raise DataError(f"--rename {bad[0]}: expected PATTERN=NAME, such as 'GTV*=GTV'.")
+    wishes = CollectionWishes(structures, tuple(pairs), overlap)
+    return collect(folder, out, wishes, progress=progress)
