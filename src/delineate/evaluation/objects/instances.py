@@ -25,6 +25,7 @@ from delineate.evaluation.objects.matching import UNIQUE, Assignment, Ids, Indic
 from delineate.evaluation.overlap import EmptyPolicy
 from delineate.evaluation.statistics import METHOD, IntervalMethod
 from delineate.record import Record
+from delineate.space import Geometry
 
 Load = Callable[[str], tuple[InstanceMap, InstanceMap]]  # case -> reference, prediction
 
@@ -102,8 +103,8 @@ def compare_instances(reference: InstanceMap, prediction: InstanceMap, case: str
     if not reference.geometry.same_place(prediction.geometry, tolerance_mm=SAME_MM):
         raise GeometryError(
             f"{case}: reference and prediction are on different grids.\n"
-            f"  reference   {reference.geometry!r}\n"
-            f"  prediction  {prediction.geometry!r}\n"
+            f"  reference   {_where(reference.geometry)}\n"
+            f"  prediction  {_where(prediction.geometry)}\n"
             "  Objects are not resampled: predict on the reference's grid."
         )
     if bool(reference.kinds) != bool(prediction.kinds) and len(reference.ids) and len(prediction.ids):
@@ -117,6 +118,11 @@ def compare_instances(reference: InstanceMap, prediction: InstanceMap, case: str
         tuple(prediction.kinds[i] for i in overlaps.prediction_ids.tolist()) if prediction.kinds else (),
         None if scores is None else np.array([scores[i] for i in overlaps.prediction_ids.tolist()], float),
     )
+
+
+def _where(grid: Geometry) -> str:
+    first = ", ".join(f"{x:.4g}" for x in grid.affine[:3, 3])
+    return f"{grid!r}, {grid.orientation}, the first at ({first}) mm"
 
 
 def _objects_of(objects: InstanceMap) -> Ids:
