@@ -125,7 +125,7 @@ class Agreement(Record):
         """Tables of people, of readers and of the model, with what is to be doubted below."""
         parts = [_people_table(self), _reader_table(self)]
         parts += [_standing_table(self)] if self.model else []
-        parts.append("\n".join(f"- {text}" for text in (*findings(self), *self.warnings, _note(self))))
+        parts.append("\n".join(f"- {text}" for text in (*findings(self), *self.warnings, note(self))))
         return "\n\n".join(parts) + "\n"
 
 
@@ -230,7 +230,8 @@ def _doubts(agreement: Agreement) -> Iterator[str]:
             )
 
 
-def _note(agreement: Agreement) -> str:
+def note(agreement: Agreement) -> str:
+    """How the consensus was made and what the means are over."""
     rules, margin = agreement.rules, agreement.rules.margin_mm
     field = "the whole scan" if margin is None else f"what anybody drew and {margin:g} mm around it"
     patients = len(set(agreement.groups.values()))
