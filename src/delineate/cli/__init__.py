@@ -12,7 +12,9 @@ import typer
 
 from delineate.cli import (
     audit,
+    change,
     check,
+    compare,
     convert,
     deidentify,
     deliver,
@@ -52,8 +54,10 @@ VERBS = (
     prepare,
     train,
     evaluate,
+    compare,
     gate,
     subgroups,
+    change,
     report,
     pack,
     segment,

@@ -2,8 +2,10 @@
 
 from delineate.evaluation.assessment import evaluate, evaluate_case, evaluate_dataset
 from delineate.evaluation.baselines import METHODS, Baselines, fit_baselines, segment_classically
+from delineate.evaluation.comparison import Comparison, Terms, compare, write_comparison
 from delineate.evaluation.figures import View, best_view, colors, png, slice_figure
 from delineate.evaluation.folders import Folders
+from delineate.evaluation.forecast import Forecast, cases_for, cases_to_prove
 from delineate.evaluation.gate import LITERATURE, Criterion, Gate, Judgement, Verdict, judge, read_gate
 from delineate.evaluation.measures import MEASURES, Measure, Rules
 from delineate.evaluation.objects.detection import DetectionRules, find_candidates, scored
@@ -36,6 +38,7 @@ __all__ = [
     "METHODS",
     "Baselines",
     "Bootstrap",
+    "Comparison",
     "Confusion",
     "ConfusionTable",
     "Counts",
@@ -44,6 +47,7 @@ __all__ = [
     "DetectionRules",
     "EmptyPolicy",
     "Folders",
+    "Forecast",
     "Gate",
     "InstanceMap",
     "InstanceReport",
@@ -62,14 +66,18 @@ __all__ = [
     "Subgroups",
     "Summary",
     "SurfaceDistances",
+    "Terms",
     "Verdict",
     "View",
     "Volumes",
     "area_distances",
     "best_view",
     "border_distances",
+    "cases_for",
+    "cases_to_prove",
     "colors",
     "columns_of",
+    "compare",
     "evaluate",
     "evaluate_case",
     "evaluate_dataset",
@@ -91,5 +99,6 @@ __all__ = [
     "slice_figure",
     "split",
     "split_by_size",
+    "write_comparison",
     "write_report",
 ]

@@ -11,6 +11,7 @@ from delineate.lazy import lazy
 
 if TYPE_CHECKING:
     from delineate.pipeline.cohort import phantoms
+    from delineate.pipeline.comparing import compare_reports
     from delineate.pipeline.data import check_folder, convert
     from delineate.pipeline.delivery import DeliveryWishes, deliver, import_dicom
     from delineate.pipeline.dividing import Divided, DivideWishes, divide
@@ -34,6 +35,7 @@ __all__ = [
     "Unwatched",
     "Watch",
     "check_folder",
+    "compare_reports",
     "convert",
     "deliver",
     "divide",
@@ -54,6 +56,7 @@ __getattr__ = lazy(
     __name__,
     {
         "cohort": ("phantoms",),
+        "comparing": ("compare_reports",),
         "data": ("check_folder", "convert"),
         "dividing": ("DivideWishes", "Divided", "divide"),
         "measuring": ("MeasureWishes", "evaluate_folders"),
