@@ -2,7 +2,7 @@
 
 After the ten categories of MIDI-B (doi:10.48550/arXiv.2507.23608): tag_retained, text_notnull, text_retained,
 text_removed, date_shifted, uid_changed, uid_consistent, patid_consistent, pixels_hidden, pixels_retained.
-Everything is invented. Planted words are unlikely to stand anywhere else, so that bytes can be searched for them.
+Everything is invented. Planted words are unlikely to stand anywhere else: bytes can be searched for them.
 """
 
 from __future__ import annotations
@@ -366,9 +366,7 @@ def _derived(cohort: Cohort, who: Person, base: str, images: list[Dataset]) -> N
         [_item(ObservationNumber=1, ReferencedROINumber=1, RTROIInterpretedType="GTV", ROIInterpreter=DOCTOR)]
     )
     drawn = [_item(ContourImageSequence=Sequence([reference])) for reference in references]
-    contours.ROIContourSequence = Sequence(
-        [_item(ReferencedROINumber=1, ContourSequence=Sequence(drawn))]
-    )
+    contours.ROIContourSequence = Sequence([_item(ReferencedROINumber=1, ContourSequence=Sequence(drawn))])
     _save(cohort, contours, who, f"{who.family}/rt.dcm")
     report = _object(who, SR, "SR", f"{base}.7", 0)
     report.ValueType = "CONTAINER"

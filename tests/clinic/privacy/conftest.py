@@ -35,7 +35,12 @@ def image():
         content.PatientName, content.PatientID, content.Modality = "Quillfeather^Ada", "QF-20077", "CT"
         content.Rows = content.Columns = 8
         content.SamplesPerPixel, content.PhotometricInterpretation = 1, "MONOCHROME2"
-        content.BitsAllocated, content.BitsStored, content.HighBit, content.PixelRepresentation = 16, 16, 15, 0
+        content.BitsAllocated, content.BitsStored, content.HighBit, content.PixelRepresentation = (
+            16,
+            16,
+            15,
+            0,
+        )
         content.PixelData = np.arange(64, dtype=np.uint16).tobytes()
         for name, value in fields.items():
             setattr(content, name, value)

@@ -8,7 +8,9 @@ from delineate.clinic.privacy.keys import MOST_DAYS, Key, make_key, read_key
 from delineate.errors import DataError
 
 ONE, OTHER = Key(b"1" * 32), Key(b"2" * 32)
-uids = st.lists(st.integers(0, 10**9), min_size=3, max_size=8).map(lambda parts: "1." + ".".join(map(str, parts)))
+uids = st.lists(st.integers(0, 10**9), min_size=3, max_size=8).map(
+    lambda parts: "1." + ".".join(map(str, parts))
+)
 
 
 @given(uids)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,7 @@ def test_what_stands_apart_is_not_one_identifier():
 def test_spans_lie_in_the_text_in_order(text, name):
     spans = list(of_names([name, text[:10]]).spans(text))
     assert all(0 <= a < b <= len(text) for a, b in spans)
-    assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in pairwise(spans))
 
 
 @given(st.text(alphabet="abcdefgh ÄÖßçé12", max_size=30))
