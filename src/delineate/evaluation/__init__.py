@@ -3,11 +3,13 @@
 from delineate.evaluation.assessment import evaluate, evaluate_case, evaluate_dataset
 from delineate.evaluation.baselines import METHODS, Baselines, fit_baselines, segment_classically
 from delineate.evaluation.comparison import Comparison, Terms, compare, write_comparison
+from delineate.evaluation.distances import Directed, SurfaceDistances
 from delineate.evaluation.figures import View, best_view, colors, png, slice_figure
 from delineate.evaluation.folders import Folders
 from delineate.evaluation.forecast import Forecast, cases_for, cases_to_prove
 from delineate.evaluation.gate import LITERATURE, Criterion, Gate, Judgement, Verdict, judge, read_gate
 from delineate.evaluation.measures import MEASURES, Measure, Rules
+from delineate.evaluation.mesh import mesh_distances
 from delineate.evaluation.objects.detection import DetectionRules, find_candidates, scored
 from delineate.evaluation.objects.detection_plot import froc_plot
 from delineate.evaluation.objects.detection_report import DetectionReport, evaluate_detection
@@ -29,7 +31,7 @@ from delineate.evaluation.subgroups import (
     split,
     split_by_size,
 )
-from delineate.evaluation.surface import SurfaceDistances, area_distances, border_distances
+from delineate.evaluation.surface import area_distances, border_distances
 from delineate.evaluation.volume import Volumes
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Criterion",
     "DetectionReport",
     "DetectionRules",
+    "Directed",
     "EmptyPolicy",
     "Folders",
     "Forecast",
@@ -89,6 +92,7 @@ __all__ = [
     "froc_plot",
     "judge",
     "leave_one_site_out",
+    "mesh_distances",
     "png",
     "read_columns",
     "read_gate",

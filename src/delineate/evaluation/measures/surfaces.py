@@ -30,8 +30,10 @@ class Surface:
     kind: Kind
     suffix: str  # of names
     by: str  # in titles
-    elements: str  # that distances are between
+    elements: str  # that distances start from
+    between: str
     counted: str  # that percentiles and shares are of
+    weighted: str
 
     @property
     def percentile(self) -> Number:
@@ -46,9 +48,25 @@ class Surface:
         return Directed.percentile if self.kind == "border" else Directed.percentile_weighted
 
 
-BORDER = Surface("border", "", "", "border voxels", "border voxels")
-AREA = Surface("area", "_area", " by area", "surface elements", "surface area")
-MESH = Surface("mesh", "_mesh", " of meshes", "centroids and the other mesh", "mesh area")
+BORDER = Surface("border", "", "", "border voxels", "between border voxels", "border voxels", "")
+AREA = Surface(
+    "area",
+    "_area",
+    " by area",
+    "surface elements",
+    "between surface elements",
+    "surface area",
+    ", weighted by area",
+)
+MESH = Surface(
+    "mesh",
+    "_mesh",
+    " of meshes",
+    "mesh elements",
+    "from elements of one mesh to the other mesh",
+    "mesh area",
+    ", weighted by area",
+)
 
 
 def _distance(
@@ -86,21 +104,20 @@ def _share_within(
 
 def _symmetric(surface: Surface) -> Iterator[Measure]:
     """Of both directions together."""
-    tail, by, between, counted = surface.suffix, surface.by, surface.elements, surface.counted
-    yield _distance(
-        f"hd{tail}", f"HD{by}", f"largest distance between {between}", surface, SurfaceDistances.hausdorff
-    )
-    where = f"between {between}" if surface.kind == "border" else f"of {counted}"
-    words = f"larger of the two directed 95th percentiles {where}"
+    tail, by, between, weighted = surface.suffix, surface.by, surface.between, surface.weighted
+    words = f"largest distance {between}"
+    yield _distance(f"hd{tail}", f"HD{by}", words, surface, SurfaceDistances.hausdorff)
+    of = between if surface.kind == "border" else f"of {surface.counted}"
+    words = f"larger of the two directed 95th percentiles {of}"
     yield _distance(f"hd95{tail}", f"HD95{by}", words, surface, surface.percentile)
     if surface.kind == "border":
-        words = f"95th percentile of both directions between {between}"
+        words = f"95th percentile of both directions {between}"
         yield _distance("hd95_pooled", "HD95 pooled", words, surface, SurfaceDistances.percentile_pooled)
-    words = f"mean of both directions between {between}"
+    words = f"mean of both directions {between}{weighted}"
     yield _distance(f"assd{tail}", f"ASSD{by}", words, surface, SurfaceDistances.pooled_mean)
-    words = f"mean of the two directed means of {between}"
+    words = f"mean of the two directed means of {surface.elements}{weighted}"
     yield _distance(f"masd{tail}", f"MASD{by}", words, surface, SurfaceDistances.mean_of_directed)
-    words = f"share of {counted} within tolerance"
+    words = f"share of {surface.counted} within tolerance"
     yield _share_within(f"nsd{tail}", f"NSD{by}", words, surface, SurfaceDistances.within)
 
 
@@ -111,11 +128,11 @@ def _directed(surface: Surface, start: Start) -> Iterator[Measure]:
         return apart.from_reference if start == "reference" else apart.from_prediction
 
     tail, by = f"{surface.suffix}_from_{start}", f"{surface.by} from {start}"
-    of = f"from {surface.counted} of the {start} to the other surface"
+    of = f"distance from {surface.elements} of the {start} to the other surface"
     for name, title, words, value in (
-        ("hd", "HD", f"largest distance {of}", Directed.largest),
-        ("hd95", "HD95", f"95th percentile {of}", surface.directed_percentile),
-        ("asd", "ASD", f"mean distance {of}", Directed.mean),
+        ("hd", "HD", f"largest {of}", Directed.largest),
+        ("hd95", "HD95", f"95th percentile of the {of}{surface.weighted}", surface.directed_percentile),
+        ("asd", "ASD", f"mean {of}{surface.weighted}", Directed.mean),
     ):
         yield _distance(name + tail, title + by, words, surface, _after(one, value), start)
     words = f"share of {surface.counted} of the {start} within tolerance of the other surface"
