@@ -9,7 +9,8 @@ import pytest
 from scipy import ndimage
 
 from delineate.evaluation import InstanceMap
-from delineate.space import Geometry
+from delineate.io import read_label_values
+from delineate.space import Box, Geometry
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -73,3 +74,14 @@ def thinned():
 def pieces():
     """The connected pieces of a mask, corners connecting, by SciPy."""
     return lambda mask: ndimage.label(mask, np.ones((3,) * mask.ndim))
+
+
+@pytest.fixture(scope="session")
+def ms_lesions(shared_data):
+    """Real lesions of a patient with multiple sclerosis: a mask (i, j, k) and its grid, cut to the brain."""
+    files = sorted((shared_data / "ms_lesions" / "MNI").glob("*/GOLD*.nii.gz"))
+    if not files:
+        pytest.skip("no lesions beside this checkout")
+    found = read_label_values(files[0])
+    box = Box.around(found.array > 0).grown(4)
+    return found.array[box.slices] > 0, found.geometry.cropped(box)

@@ -29,7 +29,7 @@ merged   lesions that lie mostly in one component are taken together, then compo
 """
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Detected:
     """How many lesions were found, and how many components are right.
 

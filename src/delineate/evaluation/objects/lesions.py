@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy import ndimage
 
+from delineate.errors import GeometryError
 from delineate.evaluation.objects.findings import Detected, Found, covered, merged, paired
 from delineate.evaluation.objects.instance_map import Connectivity, components
 from delineate.evaluation.objects.matching import Ids, Indices, Numbers, Overlaps
@@ -158,6 +159,10 @@ class Lesions:
 
         diagonal_mm  of the scan of which `grid` is a part; None: it is the scan
         """
+        if not reference.shape == prediction.shape == grid.shape:
+            raise GeometryError(
+                f"masks on {grid!r} have its shape, got {reference.shape} and {prediction.shape}"
+            )
         if known is not None:
             reference, prediction = reference & known, prediction & known
         lesions, pieces = _joined(reference, rules)
