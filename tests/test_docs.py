@@ -36,6 +36,7 @@ from typer.testing import CliRunner
 from delineate.cli import app
 from delineate.dataset import Dataset, LabelTable, Splits, read_label_table
 from delineate.dataset.table_file import read_table
+from delineate.evaluation.follow_up import read_days
 from delineate.io import read_geometry, write_labels, write_volume
 from delineate.io.disk import write_json
 from delineate.pipeline import PlanWishes, Unwatched, run
@@ -112,6 +113,17 @@ def write_series(folder: Path) -> Path:
     return folder
 
 
+def write_visits(folder: Path, cases: dict[str, tuple[int, int]]) -> Path:
+    """Labels of a lesion and a node, so many voxels long."""
+    grid = Geometry((30, 30, 8), np.diag([1.0, 1.0, 3.0, 1.0]))
+    for name, (lesion, node) in cases.items():
+        array = np.zeros(grid.shape, np.uint8)
+        array[2 : 2 + lesion, 3:11, 2:5] = 1
+        array[3:9, 20 : 20 + node, 4] = 2
+        write_labels(LabelMap(array, grid, LabelSchema.of("lesion", "node")), folder / f"{name}.nii.gz")
+    return folder
+
+
 @dataclass(frozen=True)
 class Things:
     """What pages are given: a maker per name. Each is made once and copied."""
@@ -153,6 +165,18 @@ class Things:
     def make_work(self, to: Path) -> None:
         run(write_heads(to.with_name("work_heads"), 8), to, PlanWishes(steps=1), Unwatched())
 
+    def make_before(self, to: Path) -> None:
+        write_visits(to, {"ann": (9, 6), "bob": (10, 6)})
+
+    def make_after(self, to: Path) -> None:
+        write_visits(to, {"ann": (20, 6), "bob": (10, 5)})
+
+    def make_reader_1(self, to: Path) -> None:
+        write_visits(to, {f"scan_{n}": (n, 5) for n in range(8, 20)})
+
+    def make_reader_2(self, to: Path) -> None:
+        write_visits(to, {f"scan_{n}": (n + n % 3 - 1, 5 + n % 2) for n in range(8, 20)})
+
     def make_one_channel(self, to: Path) -> None:
         run(write_hippocampi(to.with_name("one_channel_data")), to, PlanWishes(steps=1), Unwatched())
 
@@ -168,6 +192,7 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "time-budget.md": ("heads",),
     "model-folder.md": ("work",),
     "leakage.md": ("heads",),
+    "follow-up.md": ("before", "after", "reader_1", "reader_2"),
 }
 
 
@@ -268,6 +293,8 @@ class Reader:
                 assert isinstance(read_label_table(file), LabelTable)
             case "splits.json":
                 assert isinstance(Splits.read(file, Dataset.open(self.folder / "heads")), Splits)
+            case "visits.csv":
+                assert read_days(file)
             case "dataset.csv" | "cases.csv":
                 assert read_table(file).rows
             case "dataset.json" | "cohort.json" | "pointer.json":
