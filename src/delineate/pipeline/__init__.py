@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from delineate.pipeline.delivery import DeliveryWishes, deliver, import_dicom
     from delineate.pipeline.dividing import Divided, DivideWishes, divide
     from delineate.pipeline.measuring import MeasureWishes, evaluate_folders
+    from delineate.pipeline.people import ConsensusWishes, RaterWishes, compare_raters, fuse_raters
     from delineate.pipeline.run_folder import Run
     from delineate.pipeline.scans import segment
     from delineate.pipeline.stages import evaluate, pack, plan, prepare, report, run, train
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from delineate.pipeline.wishes import PlanWishes, SegmentWishes, SplitWishes, TrainingWishes
 
 __all__ = [
+    "ConsensusWishes",
     "DeliveryWishes",
     "DivideWishes",
     "Divided",
     "MeasureWishes",
     "PlanWishes",
+    "RaterWishes",
     "Run",
     "SegmentWishes",
     "SplitWishes",
@@ -35,12 +38,14 @@ __all__ = [
     "Unwatched",
     "Watch",
     "check_folder",
+    "compare_raters",
     "compare_reports",
     "convert",
     "deliver",
     "divide",
     "evaluate",
     "evaluate_folders",
+    "fuse_raters",
     "import_dicom",
     "pack",
     "phantoms",
@@ -61,6 +66,7 @@ __getattr__ = lazy(
         "dividing": ("DivideWishes", "Divided", "divide"),
         "measuring": ("MeasureWishes", "evaluate_folders"),
         "delivery": ("DeliveryWishes", "deliver", "import_dicom"),
+        "people": ("ConsensusWishes", "RaterWishes", "compare_raters", "fuse_raters"),
         "run_folder": ("Run",),
         "scans": ("segment",),
         "stages": ("evaluate", "pack", "plan", "prepare", "report", "run", "train"),
