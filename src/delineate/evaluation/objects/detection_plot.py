@@ -80,10 +80,10 @@ def _curve(
         if of.low is not None and of.high is not None:
             yield (
                 f'<line x1="{here:.1f}" x2="{here:.1f}" y1="{y(of.low):.1f}" y2="{y(of.high):.1f}" '
-                'class="range"/>'
+                'class="whisker"/>'
             )
         yield (
-            f'<circle cx="{here:.1f}" cy="{y(of.value):.1f}" r="3" class="point">'
+            f'<circle cx="{here:.1f}" cy="{y(of.value):.1f}" r="3.5" class="dot">'
             f"<title>{safe(name)}: {of.value:.3f} at {point.rate:g}</title></circle>"
         )
     cpm = "" if report.cpm.value is None else f" {report.cpm.value:.3f}"
