@@ -31,7 +31,17 @@ class Stack:
     count: int = 5
     spacing: tuple[float, float] = (1.0, 1.0)  # between columns, between rows
     gap: float = 2.0
-    turn: tuple[float, ...] = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)  # rows, columns, normal as the rows of a matrix
+    turn: tuple[float, ...] = (
+        1.0,
+        0,
+        0,
+        0,
+        1.0,
+        0,
+        0,
+        0,
+        1.0,
+    )  # rows, columns, normal as the rows of a matrix
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     lean: tuple[float, float] = (0.0, 0.0)  # mm per mm, along the rows and columns of pixels
     missing: tuple[int, ...] = ()

@@ -92,10 +92,35 @@ def test_a_structure_is_found_however_its_words_are_written(name, kind, side, re
 def test_the_class_names_of_totalsegmentator_have_codes():
     names = [f"vertebrae_{name}" for name in ("C1", "C7", "T1", "T12", "L1", "L5", "S1")]
     names += [f"rib_{side}_{n}" for side in ("left", "right") for n in range(1, 13)]
-    names += ["spleen", "kidney_right", "gallbladder", "adrenal_gland_left", "lung_upper_lobe_left", "esophagus"]
-    names += ["small_bowel", "urinary_bladder", "iliac_vena_left", "portal_vein_and_splenic_vein", "autochthon_left"]
-    names += ["clavicula_right", "hip_left", "gluteus_minimus_left", "costal_cartilages", "brachiocephalic_trunk"]
-    names += ["atrial_appendage_left", "lung_middle_lobe_right", "common_carotid_artery_left", "skull", "sternum"]
+    names += [
+        "spleen",
+        "kidney_right",
+        "gallbladder",
+        "adrenal_gland_left",
+        "lung_upper_lobe_left",
+        "esophagus",
+    ]
+    names += [
+        "small_bowel",
+        "urinary_bladder",
+        "iliac_vena_left",
+        "portal_vein_and_splenic_vein",
+        "autochthon_left",
+    ]
+    names += [
+        "clavicula_right",
+        "hip_left",
+        "gluteus_minimus_left",
+        "costal_cartilages",
+        "brachiocephalic_trunk",
+    ]
+    names += [
+        "atrial_appendage_left",
+        "lung_middle_lobe_right",
+        "common_carotid_artery_left",
+        "skull",
+        "sternum",
+    ]
     for name in names:
         CODES.find(name)
 
@@ -134,7 +159,9 @@ def test_unknown_and_broken_codes_are_refused():
 def test_a_table_of_ones_own_comes_first(tmp_path):
     head = "name,synonyms,category,code,meaning,sides,region,color,role\n"
     own = tmp_path / "own.csv"
-    own.write_text(head + "liver,,anatomy,99ACME:1,My liver,,,ff0000,\ngizmo,,object,99ACME:2,Gizmo,,,00ff00,\n")
+    own.write_text(
+        head + "liver,,anatomy,99ACME:1,My liver,,,ff0000,\ngizmo,,object,99ACME:2,Gizmo,,,00ff00,\n"
+    )
     codes = CODES.extended(own)
     assert codes.find("liver").kind.meaning == "My liver"
     assert codes.find("gizmo").color == (0, 255, 0)

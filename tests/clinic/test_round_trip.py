@@ -100,7 +100,9 @@ def test_labels_of_a_full_scan_are_right_on_a_series_without_some_of_its_slices(
         labels = read_seg(Path(name) / "seg.dcm", result.series).labels()
         assert labels.geometry.same_place(stack.geometry)
         assert np.array_equal(labels.array[:, :, stack.slices], result.given.array[:, :, stack.slices])
-        assert (labels.array[:, :, [2, 5]] == labels.schema.ignore).all()  # nobody annotated what is not there
+        assert (
+            labels.array[:, :, [2, 5]] == labels.schema.ignore
+        ).all()  # nobody annotated what is not there
 
 
 @pytest.mark.parametrize("names", [("肝臓", "Niere links ß", "опухоль", "rate 🙂")])
@@ -114,7 +116,10 @@ def test_names_of_all_alphabets_come_back(tmp_path, names):
     result = make_result(labels, open_series(folder), MAKER, when=WHEN)
     write_seg(result, tmp_path / "seg.dcm")
     write_rtstruct(result, tmp_path / "rt.dcm")
-    for found in (read_seg(tmp_path / "seg.dcm", result.series), read_rtstruct(tmp_path / "rt.dcm", result.series)):
+    for found in (
+        read_seg(tmp_path / "seg.dcm", result.series),
+        read_rtstruct(tmp_path / "rt.dcm", result.series),
+    ):
         assert tuple(s.name for s in found.structures) == names
         assert [s.kind.meaning for s in found.structures] == list(names)
         assert found.labels().schema.labels[0].code == f"99X:1:{names[0]}"

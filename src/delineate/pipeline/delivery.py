@@ -24,7 +24,7 @@ from delineate.clinic import (
 )
 from delineate.clinic import deliver as deliver_result
 from delineate.clinic.delivery import Writer
-from delineate.dataset import LabelTable, read_label_table
+from delineate.dataset import LabelTable, ValueTable, read_label_table
 from delineate.errors import DataError
 from delineate.io import read_label_values
 from delineate.pipeline.watch import Watch
@@ -116,15 +116,13 @@ def _label_map(path: Path, how: DeliveryWishes) -> LabelMap:
     """The labels of a file with their meaning."""
     file = read_label_values(path)
     table = _meaning(path, how)
-    array = file.array
-    if table.values is not None:
-        translated = table.values.applied(array)
-        if translated.unknown:
-            raise DataError(
-                f"{path}: holds the values {sorted(translated.unknown)}, which the label table does not list."
-            )
-        array = translated.array
-    return LabelMap(array, file.geometry, table.schema, file.notes)
+    translated = (table.values or ValueTable.identity(table.schema)).applied(file.array)
+    if translated.unknown:
+        raise DataError(
+            f"{path}: holds the values {sorted(translated.unknown)}, which the label table does not list.\n"
+            f"  Add them to the table, or name the table that was made for these labels (--labels FILE)."
+        )
+    return LabelMap(translated.array, file.geometry, table.schema, file.notes)
 
 
 def _meaning(path: Path, how: DeliveryWishes) -> LabelTable:

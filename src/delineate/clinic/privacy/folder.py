@@ -270,6 +270,7 @@ def _dicom(work: _Work, path: Path, known: Known, search: Search) -> Path:
         _treat_pixels(work, path, content, was_text=was_text)
         if not headers.name_itself(content, work.key, f"{_within(path, work.source)}"):
             raise _HeldBack("does not say what kind of object it is (SOPClassUID)")
+        _check_encoding(content)
         content.file_meta = headers.new_meta(content)
         content.preamble = bytes(128)
     place = _place(work, path, content, rules.pseudonym)
@@ -277,6 +278,12 @@ def _dicom(work: _Work, path: Path, known: Known, search: Search) -> Path:
         _write(place, content, search, path)
     work.tally.actions.update(tally.actions)
     return place
+
+
+def _check_encoding(content: Dataset) -> None:
+    pieces = "PixelData" in content and content["PixelData"].is_undefined_length
+    if pieces and not content.file_meta.get("TransferSyntaxUID"):
+        raise _HeldBack("does not say how its pixels are compressed (TransferSyntaxUID)")
 
 
 def _treat_pixels(work: _Work, path: Path, content: Dataset, *, was_text: bool) -> None:
