@@ -17,8 +17,8 @@ WIDTH = 720
 SIDE, GAP, NAME, HEAD = 340, 40, 84, 74  # of one matrix: its width, the room between two, before and above
 CELL, SMALL = 44, 26  # pixels; below that values do not fit and stand in the title of a cell alone
 ROW, LEFT, RIGHT, TOP, BOTTOM = 30, 170, 130, 34, 34  # of a plot of rows
-LONGEST = 11  # letters of a name
-FAINT, DARK = 0.06, 0.85  # opacity of a cell
+LONGEST = 12  # letters of a name
+FAINT, DARK = 0.06, 0.6  # opacity of a cell: what is written on it can be read
 TICKS = 5
 
 
@@ -101,7 +101,7 @@ def _cell(
     ]
     if size >= SMALL:
         parts.append(
-            f'<text x="{x + size / 2:.1f}" y="{y + size / 2 + 4:.1f}" class="tick mark">{text}</text>'
+            f'<text x="{x + size / 2:.1f}" y="{y + size / 2 + 4:.1f}" class="value">{text}</text>'
         )
     return parts
 
