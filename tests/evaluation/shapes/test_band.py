@@ -1,3 +1,7 @@
+import json
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +13,10 @@ from delineate.errors import GeometryError
 from delineate.evaluation.shapes.band import WIDTH_MM, band, boundary_counts
 from delineate.evaluation.surface import border
 from delineate.space import Geometry
+
+HERE = Path(__file__).parents[1] / "golden"
+GOLDEN = json.loads((HERE / "shapes.json").read_text())
+MADE = runpy.run_path(str(HERE / "shapes.py"))
 
 SHAPE = (5, 6, 4)
 masks = hnp.arrays(bool, SHAPE)
@@ -54,9 +62,17 @@ def test_a_deeper_band_holds_a_shallower_one_and_the_border_is_always_in_it(mask
     assert np.array_equal(band(mask, grid, width_mm=1000), mask)
 
 
+@pytest.mark.parametrize("seed", GOLDEN["boundary_iou"])
+def test_boundary_iou_of_pictures_is_exactly_that_of_its_authors(seed):
+    """Their width is 2 % of the diagonal: one erosion by a square here, so every neighbour counts."""
+    reference, prediction = (mask[:, :, None] for mask in MADE["blobs"](int(seed)))
+    counts = boundary_counts(reference, prediction, Geometry((24, 20, 1), np.eye(4)), width_mm=1.45)
+    assert counts.iou() == GOLDEN["boundary_iou"][seed]
+
+
 @pytest.mark.parametrize(("dimensions", "width_mm"), [(2, 1.45), (3, 1.75)])
 @pytest.mark.parametrize("seed", range(10))
-def test_boundary_iou_equals_that_of_its_authors_for_one_erosion(seed, dimensions, width_mm):
+def test_boundary_iou_is_that_of_one_erosion_by_a_square_in_any_dimension(seed, dimensions, width_mm):
     """They erode by a square, with nothing around the picture: one step is every neighbour."""
     rng = np.random.default_rng(seed)
     shape = (24, 20, 1) if dimensions == 2 else (16, 14, 12)
