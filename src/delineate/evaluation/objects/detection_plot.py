@@ -14,6 +14,7 @@ from delineate.evaluation.plots import safe
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 360, 56, 150, 34, 44
 TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 DASHES = ("none", "7 4", "2 3", "9 3 2 3")  # curves are told apart without colours
+BESIDE = 5  # pixels between the bars of two curves
 FINE = 200  # places at which a curve is drawn
 
 Place = Callable[[float], float]
@@ -40,7 +41,10 @@ def froc_plot(reports: Mapping[str, DetectionReport]) -> Markup:
         *_axes(rates, x, y),
     ]
     for number, (name, report) in enumerate(reports.items()):
-        parts += _curve(name, report, DASHES[number], (x, y), ends)
+        aside = BESIDE * (number - (len(reports) - 1) / 2)
+        parts += _curve(report, DASHES[number], (x, y), ends)
+        parts += _points(name, report, aside, (x, y))
+        parts += _legend(name, report, number)
     return Markup("\n".join([*parts, "</svg>"]))
 
 
@@ -59,32 +63,40 @@ def _axes(rates: list[float], x: Place, y: Place) -> Iterator[str]:
 
 
 def _curve(
-    name: str, report: DetectionReport, dash: str, place: tuple[Place, Place], ends: tuple[float, float]
+    report: DetectionReport, dash: str, place: tuple[Place, Place], ends: tuple[float, float]
 ) -> Iterator[str]:
     x, y = place
     if not report.curve:
         return
     at = np.geomspace(*ends, FINE)
-    found = np.interp(
-        at,
-        [0.0, *(point.false_positives for point in report.curve)],
-        [0.0, *(point.sensitivity for point in report.curve)],
-    )
+    false = [0.0, *(point.false_positives for point in report.curve)]
+    found = np.interp(at, false, [0.0, *(point.sensitivity for point in report.curve)])
     line = " ".join(f"{x(a):.1f},{y(s):.1f}" for a, s in zip(at.tolist(), found.tolist(), strict=True))
     yield f'<polyline points="{line}" class="curve" stroke-dasharray="{dash}"/>'
+
+
+def _points(name: str, report: DetectionReport, aside: float, place: tuple[Place, Place]) -> Iterator[str]:
+    x, y = place
     for point in report.rates:
-        of = point.sensitivity
-        if of.value is None:
+        here, found = x(point.rate) + aside, point.sensitivity
+        if found.value is None:
             continue
-        here = x(point.rate)
-        if of.low is not None and of.high is not None:
+        if found.low is not None and found.high is not None:
             yield (
-                f'<line x1="{here:.1f}" x2="{here:.1f}" y1="{y(of.low):.1f}" y2="{y(of.high):.1f}" '
+                f'<line x1="{here:.1f}" x2="{here:.1f}" y1="{y(found.low):.1f}" y2="{y(found.high):.1f}" '
                 'class="whisker"/>'
             )
         yield (
-            f'<circle cx="{here:.1f}" cy="{y(of.value):.1f}" r="3.5" class="dot">'
-            f"<title>{safe(name)}: {of.value:.3f} at {point.rate:g}</title></circle>"
+            f'<circle cx="{here:.1f}" cy="{y(found.value):.1f}" r="3.5" class="dot">'
+            f"<title>{safe(name)}: {found.words} at {point.rate:g}</title></circle>"
         )
-    cpm = "" if report.cpm.value is None else f" {report.cpm.value:.3f}"
-    yield f'<text x="{WIDTH - RIGHT + 10}" y="{y(float(found[-1])) + 4:.1f}">{safe(name)}{cpm}</text>'
+
+
+def _legend(name: str, report: DetectionReport, number: int) -> Iterator[str]:
+    left, top = WIDTH - RIGHT + 14, TOP + 8 + 40 * number
+    yield (
+        f'<polyline points="{left},{top} {left + 30},{top}" class="curve" '
+        f'stroke-dasharray="{DASHES[number]}"/>'
+        f'<text x="{left + 36}" y="{top + 4}">{safe(name)}</text>'
+        f'<text x="{left + 36}" y="{top + 20}">CPM {report.cpm.words.partition(" ")[0]}</text>'
+    )
