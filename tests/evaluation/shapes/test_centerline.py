@@ -42,7 +42,7 @@ def our_lines(mask):
 
 
 @given(masks, masks)
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_cldice_is_the_formula_of_its_authors(reference, prediction):
     if reference.any() and prediction.any():
         assert cldice(reference, prediction) == pytest.approx(formula(reference, prediction, our_lines))
