@@ -192,6 +192,8 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "time-budget.md": ("heads",),
     "model-folder.md": ("work",),
     "leakage.md": ("heads",),
+    "deidentify.md": ("series",),
+    "audit-log.md": ("series",),
     "follow-up.md": ("before", "after", "reader_1", "reader_2"),
 }
 

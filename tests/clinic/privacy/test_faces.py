@@ -56,9 +56,7 @@ def test_a_nodding_head_keeps_its_brain(nod):
     turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     grid = Geometry(scan.geometry.shape, turn @ scan.geometry.affine)
     brain = phantom(3, scan.geometry)[2]
-    assert (
-        face_of(Volume(scan.array, grid, scan.channels)) & brain
-    ).sum() <= 0.002 * brain.sum()
+    assert (face_of(Volume(scan.array, grid, scan.channels)) & brain).sum() <= 0.002 * brain.sum()
 
 
 def test_a_head_that_the_picture_cuts_is_refused():

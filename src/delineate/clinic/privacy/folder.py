@@ -66,7 +66,7 @@ class Wishes:
         return key.reference(f"settings {sorted(self.options)} {self.text} {self.deface}")
 
 
-class _HeldBack(Exception):  # noqa: N818 - never leaves this file
+class _HeldBack(Error):  # noqa: N818 - never leaves this file
     """A file that must not be written; the reason quotes nothing from it."""
 
 
@@ -194,10 +194,10 @@ def _read_headers(work: _Work, dicoms: list[Path], progress: Progress) -> None:
             with reading(path, "DICOM", private=True), quiet("pydicom"):
                 work.inventory.add(content)
                 work.patients.add(person_of(content))
-        except Error:
-            work.held[path] = "cannot be read as DICOM: damaged or cut short, so nobody knows what it holds"
         except _HeldBack as held:
             work.held[path] = str(held)
+        except Error:
+            work.held[path] = "cannot be read as DICOM: damaged or cut short, so nobody knows what it holds"
         else:
             uid = str(content.get("SeriesInstanceUID") or "")
             series.setdefault(uid, []).append(path)
