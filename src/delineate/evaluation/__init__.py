@@ -2,6 +2,13 @@
 
 from delineate.evaluation.assessment import evaluate, evaluate_case, evaluate_dataset
 from delineate.evaluation.baselines import METHODS, Baselines, fit_baselines, segment_classically
+from delineate.evaluation.calibration import (
+    CalibrationReport,
+    CalibrationRules,
+    Temperature,
+    calibrate,
+    tempered,
+)
 from delineate.evaluation.comparison import Comparison, Terms, compare, write_comparison
 from delineate.evaluation.distances import Directed, SurfaceDistances
 from delineate.evaluation.figures import View, best_view, colors, png, slice_figure
@@ -40,6 +47,8 @@ __all__ = [
     "METHODS",
     "Baselines",
     "Bootstrap",
+    "CalibrationReport",
+    "CalibrationRules",
     "Comparison",
     "Confusion",
     "ConfusionTable",
@@ -69,6 +78,7 @@ __all__ = [
     "Subgroups",
     "Summary",
     "SurfaceDistances",
+    "Temperature",
     "Terms",
     "Verdict",
     "View",
@@ -76,6 +86,7 @@ __all__ = [
     "area_distances",
     "best_view",
     "border_distances",
+    "calibrate",
     "cases_for",
     "cases_to_prove",
     "colors",
@@ -103,6 +114,7 @@ __all__ = [
     "slice_figure",
     "split",
     "split_by_size",
+    "tempered",
     "write_comparison",
     "write_report",
 ]
