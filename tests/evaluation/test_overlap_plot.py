@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from delineate.evaluation import ConfusionTable
-from delineate.evaluation.overlap_plot import DARKEST, confusion_plot
+from delineate.evaluation.overlap_plot import DARKEST, confusion_plot, confusion_section
 
 
 def table(voxels, names):
@@ -47,3 +47,10 @@ def test_a_label_that_is_nowhere_has_an_empty_row_and_names_cannot_break_out():
     assert svg.count("<rect") == 1
     assert "<script>" not in svg
     assert "nan" not in svg
+
+
+def test_the_section_says_how_to_read_the_grid():
+    section = confusion_section(table([[5, 0], [1, 4]], ("background", "liver")))
+    caption, drawing = section.parts
+    assert "the labels of the reference" in caption
+    assert drawing == confusion_plot(table([[5, 0], [1, 4]], ("background", "liver")))

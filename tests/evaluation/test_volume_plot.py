@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from delineate.evaluation.volume_agreement import VolumeAgreement, VolumePair
-from delineate.evaluation.volume_plot import BOTTOM, HEIGHT, TOP, bland_altman_plot
+from delineate.evaluation.volume_plot import (
+    BOTTOM,
+    HEIGHT,
+    MOST_PLOTS,
+    TOP,
+    bland_altman_plot,
+    volume_section,
+)
 
 
 def agreement(reference, prediction, name="liver", at_edge=()):
@@ -72,3 +79,29 @@ def test_few_and_equal_volumes_are_drawn_inside_the_frame(reference, prediction,
 def test_names_cannot_break_out_of_the_picture():
     svg = bland_altman_plot(agreement([1.0, 2.0], [1.0, 3.0], name="<script>"))
     assert "<script>" not in svg
+
+
+def test_the_section_has_a_line_for_each_structure_and_draws_those_that_agree_least(made_report):
+    rng = np.random.default_rng(0)
+    values = {
+        f"organ {n}": {
+            "dice": [0.9] * 9,
+            "volume_reference": list(truth := rng.uniform(10, 90, 9)),
+            "volume_prediction": list(truth * (1 + 0.02 * n * rng.normal(0, 1, 9))),
+        }
+        for n in range(9)
+    }
+    section = volume_section(made_report(values))
+    table, *plots = section.parts
+    assert [row[0] for row in table.rows] == list(values)
+    assert len(plots) == MOST_PLOTS
+    assert "organ 8" in plots[-1]
+    assert not any("organ 0:" in plot for plot in plots)
+    assert "read this beside Dice" in table.caption
+
+
+def test_the_section_of_nothing_is_a_table_of_dashes(made_report):
+    nothing = {"dice": [None, None], "volume_reference": [0, 0], "volume_prediction": [0, 0]}
+    table, notes = volume_section(made_report({"cyst": nothing})).parts
+    assert table.rows[0][1:4] == ("0", "-", "-")
+    assert notes.texts == ("cyst: 2 cases without the structure in either are left out.",)

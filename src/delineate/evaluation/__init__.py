@@ -1,6 +1,7 @@
 """How good, and how sure."""
 
 from delineate.evaluation.assessment import evaluate, evaluate_case, evaluate_dataset
+from delineate.evaluation.averages import DiceAverages
 from delineate.evaluation.baselines import METHODS, Baselines, fit_baselines, segment_classically
 from delineate.evaluation.calibration import (
     CalibrationReport,
@@ -10,9 +11,11 @@ from delineate.evaluation.calibration import (
     tempered,
 )
 from delineate.evaluation.comparison import Comparison, Terms, compare, write_comparison
+from delineate.evaluation.concordance import BlandAltman, intraclass, lin
 from delineate.evaluation.distances import Directed, SurfaceDistances
 from delineate.evaluation.figures import View, best_view, colors, png, slice_figure
 from delineate.evaluation.folders import Folders
+from delineate.evaluation.follow_up import Change, FollowUp, FollowUpWishes, Repeatability, compare_visits
 from delineate.evaluation.forecast import Forecast, cases_for, cases_to_prove
 from delineate.evaluation.gate import LITERATURE, Criterion, Gate, Judgement, Verdict, judge, read_gate
 from delineate.evaluation.measures import MEASURES, Measure, Rules
@@ -28,6 +31,7 @@ from delineate.evaluation.objects.lesions import LesionRules, Lesions
 from delineate.evaluation.objects.matching import Overlaps
 from delineate.evaluation.overlap import Confusion, ConfusionTable, EmptyPolicy
 from delineate.evaluation.scores import Counts, Overall, Report, Row, Summary, read_report, write_report
+from delineate.evaluation.shapes import CenterlineOverlap, Diameter, boundary_counts, centerline
 from delineate.evaluation.statistics import Bootstrap
 from delineate.evaluation.subgroups import (
     LeftOut,
@@ -40,15 +44,19 @@ from delineate.evaluation.subgroups import (
 )
 from delineate.evaluation.surface import area_distances, border_distances
 from delineate.evaluation.volume import Volumes
+from delineate.evaluation.volume_agreement import VolumeAgreement, VolumePair, volume_agreement
 
 __all__ = [
     "LITERATURE",
     "MEASURES",
     "METHODS",
     "Baselines",
+    "BlandAltman",
     "Bootstrap",
     "CalibrationReport",
     "CalibrationRules",
+    "CenterlineOverlap",
+    "Change",
     "Comparison",
     "Confusion",
     "ConfusionTable",
@@ -56,9 +64,13 @@ __all__ = [
     "Criterion",
     "DetectionReport",
     "DetectionRules",
+    "Diameter",
+    "DiceAverages",
     "Directed",
     "EmptyPolicy",
     "Folders",
+    "FollowUp",
+    "FollowUpWishes",
     "Forecast",
     "Gate",
     "InstanceMap",
@@ -72,6 +84,7 @@ __all__ = [
     "Measure",
     "Overall",
     "Overlaps",
+    "Repeatability",
     "Report",
     "Row",
     "Rules",
@@ -82,16 +95,21 @@ __all__ = [
     "Terms",
     "Verdict",
     "View",
+    "VolumeAgreement",
+    "VolumePair",
     "Volumes",
     "area_distances",
     "best_view",
     "border_distances",
+    "boundary_counts",
     "calibrate",
     "cases_for",
     "cases_to_prove",
+    "centerline",
     "colors",
     "columns_of",
     "compare",
+    "compare_visits",
     "evaluate",
     "evaluate_case",
     "evaluate_dataset",
@@ -101,8 +119,10 @@ __all__ = [
     "find_candidates",
     "fit_baselines",
     "froc_plot",
+    "intraclass",
     "judge",
     "leave_one_site_out",
+    "lin",
     "mesh_distances",
     "png",
     "read_columns",
@@ -115,6 +135,7 @@ __all__ = [
     "split",
     "split_by_size",
     "tempered",
+    "volume_agreement",
     "write_comparison",
     "write_report",
 ]

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from delineate.evaluation.overlap import ConfusionTable
 from delineate.evaluation.plots import safe
+from delineate.page import Section
 
 WIDTH, LEFT, TOP, RIGHT, BOTTOM = 720, 170, 120, 24, 12
 LARGEST = 46  # edge of a square
@@ -43,6 +44,15 @@ def confusion_plot(table: ConfusionTable) -> Markup:
         if not np.isnan(share) and share > 0:
             parts.append(_square(table, int(row), int(column), float(share), edge))
     return Markup("\n".join([*parts, "</svg>"]))
+
+
+def confusion_section(table: ConfusionTable) -> Section:
+    """What each label was called, over all cases."""
+    caption = (
+        "Rows are the labels of the reference, columns what they were called; percent of the row's volume. "
+        "The row of the background is what was invented."
+    )
+    return Section("Mistaken for each other", (caption, confusion_plot(table)))
 
 
 def _square(table: ConfusionTable, row: int, column: int, share: float, edge: float) -> str:

@@ -24,6 +24,17 @@ from delineate.evaluation.scores import AT_EDGE, Report
 from delineate.evaluation.statistics import Interval
 from delineate.record import Record
 
+VOLUME_HEADS = (
+    "structure",
+    "cases",
+    "bias (ml)",
+    "95 % limits (ml)",
+    "bias (%)",
+    "95 % limits (%)",
+    "ICC(2,1)",
+    "Lin",
+)
+
 
 class VolumePair(Record):
     """The two volumes of a structure in one case."""
@@ -106,11 +117,21 @@ def volume_agreement(report: Report) -> tuple[VolumeAgreement, ...]:
 
 def volume_table(agreements: Sequence[VolumeAgreement]) -> str:
     """Markdown: a row for each structure, and below it what is to be held against the numbers."""
-    heads = ("structure", "cases", "bias (ml)", "95 % limits (ml)", "bias (%)", "95 % limits (%)", "ICC(2,1)")
-    table = markdown_table((*heads, "Lin"), [_row(agreement) for agreement in agreements])
+    table = markdown_table(VOLUME_HEADS, [volume_cells(agreement) for agreement in agreements])
     notes = [f"- {agreement.structure}: {note}" for agreement in agreements for note in agreement.notes]
     said = "Mean [95 % interval]. Differences are prediction less reference; % of the mean of the two."
     return "\n".join([table, "", said, *notes]) + "\n"
+
+
+def volume_cells(found: VolumeAgreement) -> tuple[str, ...]:
+    """The line of a structure under `VOLUME_HEADS`."""
+    return (
+        found.structure,
+        str(len(found.pairs)),
+        *_cells(found.ml, 1),
+        *_cells(found.relative, 100),
+        *(_agreement(one) for one in (found.icc, found.lin)),
+    )
 
 
 def _of_structure(report: Report, structure: str, cut: set[tuple[str, str]]) -> VolumeAgreement:
@@ -122,16 +143,6 @@ def _of_structure(report: Report, structure: str, cut: set[tuple[str, str]]) -> 
     ]
     there = {report.groups[p.case] for p in pairs if p.reference_ml or p.prediction_ml}
     return VolumeAgreement.of(structure, pairs, patients=len(there))
-
-
-def _row(found: VolumeAgreement) -> tuple[str, ...]:
-    return (
-        found.structure,
-        str(len(found.pairs)),
-        *_cells(found.ml, 1),
-        *_cells(found.relative, 100),
-        *(_agreement(one) for one in (found.icc, found.lin)),
-    )
 
 
 def _cells(found: BlandAltman | None, scale: float) -> tuple[str, str]:

@@ -13,7 +13,14 @@ from markupsafe import Markup
 
 from delineate.evaluation.concordance import BlandAltman
 from delineate.evaluation.plots import safe
-from delineate.evaluation.volume_agreement import VolumeAgreement
+from delineate.evaluation.scores import Report
+from delineate.evaluation.volume_agreement import (
+    VOLUME_HEADS,
+    VolumeAgreement,
+    volume_agreement,
+    volume_cells,
+)
+from delineate.page import Items, Section, Table
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 340, 78, 110, 34, 44
 MARGIN = 0.06  # of the span of what is shown, on each side
@@ -22,7 +29,36 @@ FARTHEST = (
 )
 TICKS = 5
 
+MOST_PLOTS = 6  # structures drawn; all are in the table
+
 Scale = Callable[[float], float]
+
+
+def volume_section(report: Report) -> Section:
+    """Whether predicted volumes can stand in for those of the reference: a table, and a plot a structure.
+
+    Of many structures those with the largest differences for their size are drawn.
+    """
+    found = volume_agreement(report)
+    rows = [volume_cells(one) for one in found]
+    caption = (
+        "Value [95 % interval]. Differences are prediction less reference; percent of the mean of both. "
+        "A perfect volume may have no overlap at all: read this beside Dice."
+    )
+    notes = tuple(f"{one.structure}: {note}" for one in found for note in one.notes)
+    drawn = sorted((one for one in found if one.ml), key=_width, reverse=True)[:MOST_PLOTS]
+    plots = [bland_altman_plot(one) for one in found if one in drawn]
+    return Section(
+        "Volumes", (Table(VOLUME_HEADS, rows, caption), *([Items(notes)] if notes else []), *plots)
+    )
+
+
+def _width(found: VolumeAgreement) -> float:
+    """How far apart the limits lie, as a share of the volumes."""
+    relative = found.relative
+    if relative is None or relative.upper is None or relative.lower is None:
+        return 0.0
+    return relative.upper - relative.lower
 
 
 def bland_altman_plot(found: VolumeAgreement) -> Markup:
