@@ -211,3 +211,24 @@ def test_the_maker_is_told(result, tmp_path):
     algorithm = item.SegmentationAlgorithmIdentificationSequence[0]
     assert algorithm.AlgorithmVersion == MAKER.version
     assert MAKER.digest in algorithm.AlgorithmParameters
+
+
+@pytest.mark.parametrize(
+    ("module", "write", "message"),
+    [
+        ("seg_writer", write_seg, "frames are more than one SEG can describe"),
+        ("rtstruct_writer", write_rtstruct, "more contours than a file can hold"),
+    ],
+)
+def test_what_no_file_can_hold_is_refused(result, tmp_path, monkeypatch, module, write, message):
+    monkeypatch.setattr(f"delineate.clinic.{module}.MOST", 100)
+    with pytest.raises(DataError, match=message):
+        write(result, tmp_path / "x.dcm")
+    assert not (tmp_path / "x.dcm").exists()
+
+
+def test_more_pixels_than_a_file_can_hold_are_refused(result, tmp_path, monkeypatch):
+    monkeypatch.setattr("delineate.clinic.seg_writer._groups", lambda *_: None)
+    monkeypatch.setattr("delineate.clinic.seg_writer.MOST", 100)
+    with pytest.raises(DataError, match=r"frames of 12 x 10 need 0\.0 GB"):
+        write_seg(result, tmp_path / "x.dcm")

@@ -261,8 +261,6 @@ def _write_case(
     if not labels.array.any():
         raise DataError("none of the structures has a voxel on the slices of its series.")
     volume = read_series(images)
-    if not volume.geometry.same_place(labels.geometry, tolerance_mm=0.1):
-        raise DataError("its series is no even grid, and labels on it would not fit the image.")
     labels = LabelMap(labels.array, volume.geometry, labels.schema, labels.notes)
     write_volume(volume, out / "images" / f"{name}.nii.gz")
     write_labels(labels, out / "labels" / f"{name}.nii.gz")

@@ -7,14 +7,16 @@ and agrees, the folder takes that place; otherwise nothing is left behind.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from delineate.clinic import readback
 from delineate.clinic.result import ON_GRID_MM, Finding, Result
+from delineate.clinic.series import Series
 from delineate.clinic.written import Written
 from delineate.errors import DataError
 from delineate.io.dicom import find_series
@@ -123,10 +125,12 @@ def _agreed(
 
 def _wanted(result: Result, finding: Finding) -> tuple[int, tuple[float, ...] | None]:
     """Voxels and centroid (LPS+ mm) of a structure on the slices."""
-    i, j, k = np.nonzero(result.mask(finding))
-    if not len(i):
+    part = result.part(finding)
+    if part is None:
         return 0, None
-    places = result.series.to_patient(i.astype(float), j.astype(float), k)
+    box, mask = part
+    i, j, k = (places + first for places, first in zip(np.nonzero(mask), box.start, strict=True))
+    places = result.series.to_patient(i.astype(np.float64), j.astype(np.float64), k)
     return len(i), tuple(places.mean(axis=0).tolist())
 
 
@@ -144,15 +148,19 @@ def _check_against_given(result: Result, made: Written, found: Mapping[int, read
         room = max(
             *given.geometry.spacing, *series.spacing, float(np.diff(series.along).max(initial=series.gap))
         )
+    boxes = dict(enumerate(ndimage.find_objects(given.array), 1))
     for finding in result.findings:
-        sum_ = found.get(made.numbers[finding.name])
-        index = np.argwhere(given.array == finding.value)
-        if sum_ is None or sum_.centroid is None or not len(index):
+        sum_, box = found.get(made.numbers[finding.name]), boxes.get(finding.value)
+        if sum_ is None or sum_.centroid is None or box is None:
             continue
-        places = given.geometry.to_world(index.astype(float))
-        if not same and not _covers(series, places):
+        ends = np.array(list(product(*((part.start, part.stop - 1) for part in box))), np.float64)
+        if not same and not _covers(series, given.geometry.to_world(ends)):
             continue
-        far = float(np.linalg.norm(places.mean(axis=0) * (-1, -1, 1) - sum_.centroid))
+        index = [
+            np.mean(at) + part.start
+            for at, part in zip(np.nonzero(given.array[box] == finding.value), box, strict=True)
+        ]
+        far = float(np.linalg.norm(given.geometry.to_world(np.array(index)) * (-1, -1, 1) - sum_.centroid))
         if far > room:
             raise DataError(
                 f"{made.path}: {finding.name} has moved by {far:.3g} mm against the labels as they "
@@ -160,19 +168,16 @@ def _check_against_given(result: Result, made: Written, found: Mapping[int, read
             )
 
 
-def _covers(series: Any, places: npt.NDArray[np.float64]) -> bool:
-    """Whether places (RAS+ mm) all lie within the block of the slices, and no slice is missing there."""
+def _covers(series: Series, places: npt.NDArray[np.float64]) -> bool:
+    """Whether places (RAS+ mm), the ends of a structure, lie within the slices, none of which is missing."""
     lps = places * (-1, -1, 1)
-    along = lps @ series.normal
-    gaps = np.diff(series.along)
-    half = series.gap / 2
+    along, half = lps @ series.normal, series.gap / 2
     if along.min() < series.along[0] - half or along.max() > series.along[-1] + half:
         return False
-    if len(gaps) and gaps.max() > 1.5 * series.gap:
+    if np.diff(series.along).max(initial=0) > 1.5 * series.gap:
         return False
-    k = np.abs(series.along[:, None] - along[None, :: max(1, len(along) // 4096)]).argmin(axis=0)
-    part = lps[:: max(1, len(along) // 4096)]
-    pixels = (part - series.positions[k]) @ series.axes.T / np.array(series.spacing)
+    k = np.abs(series.along[:, None] - along).argmin(axis=0)
+    pixels = (lps - series.positions[k]) @ series.axes.T / np.array(series.spacing)
     return bool((pixels >= -0.5).all() and (pixels <= np.array(series.shape) - 0.5).all())
 
 
@@ -212,7 +217,7 @@ def _structure(result: Result, finding: Finding) -> DeliveredStructure:
         region=None if concept.region is None else str(concept.region),
         tracking_uid=finding.tracking_uid,
         tracking_id=finding.tracking_id,
-        voxels=int(result.mask(finding).sum()),
+        voxels=sum(_pixels(result, finding)),
         volume_ml=round(volume_ml(result, finding), 4),
     )
 
@@ -222,5 +227,15 @@ def volume_ml(result: Result, finding: Finding) -> float:
     along, series = result.series.along, result.series
     even = series.is_regular or len(along) < 2
     thick = np.full(len(along), series.gap) if even else np.gradient(along)
-    pixels = result.mask(finding).sum(axis=(0, 1))
-    return float((pixels * thick).sum() * series.spacing[0] * series.spacing[1] / 1000)
+    return float(
+        (np.array(_pixels(result, finding)) * thick).sum() * series.spacing[0] * series.spacing[1] / 1000
+    )
+
+
+def _pixels(result: Result, finding: Finding) -> list[int]:
+    """How many pixels a structure has on each slice."""
+    counts = np.zeros(len(result.series.positions), int)
+    if (part := result.part(finding)) is not None:
+        box, mask = part
+        counts[box.slices[2]] = mask.sum(axis=(0, 1))
+    return [int(count) for count in counts]

@@ -10,7 +10,7 @@ The inside of contours is counted along columns, from where lines through pixel 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def count_contours(path: Path, known: Mapping[ImageKey, Plane]) -> dict[int, Sum
             key = (str(named.ReferencedSOPInstanceUID), int(named.get("ReferencedFrameNumber", 0)))
             if key not in known:
                 raise DataError(f"{path}: a contour names an image that is not in the series ({key[0]}).")
-            by_image[key].append(np.array(contour.ContourData, float).reshape(-1, 3))
+            by_image[key].append(_points(contour))
         for key, drawn in by_image.items():
             total.add(*_enclosed([_pixels(points, known[key], path) for points in drawn]), known[key])
     return sums
@@ -199,22 +199,33 @@ def _check_on_images(
 # Pixels
 
 
-def _stored(content: Dataset) -> Any:
+def _stored(content: Dataset) -> Callable[[int], Array]:
     """What gives the values of a frame, straight from the bytes."""
     size = int(content.Rows) * int(content.Columns)
-    if content.BitsAllocated == 1:
-        every = np.unpackbits(np.frombuffer(content.PixelData, "u1"), bitorder="little")
-    else:
+    if content.BitsAllocated != 1:
         every = np.frombuffer(content.PixelData, "u1" if content.BitsAllocated == 8 else "<u2")
-    return lambda number: every[number * size : (number + 1) * size]
+        return lambda number: every[number * size : (number + 1) * size]
+    packed = np.frombuffer(content.PixelData, "u1")
+
+    def unpacked(number: int) -> Array:
+        byte, bit = divmod(number * size, 8)
+        return np.unpackbits(packed[byte : byte + size // 8 + 2], bitorder="little")[bit : bit + size]
+
+    return unpacked
 
 
 def _count(total: Sum, inside: Array, plane: Plane) -> None:
-    rows, columns = np.nonzero(inside)
-    total.add(len(rows), float(columns.sum()), float(rows.sum()), plane)
+    by_row, by_column = np.count_nonzero(inside, axis=1), np.count_nonzero(inside, axis=0)
+    columns = float(by_column @ np.arange(len(by_column)))
+    total.add(int(by_row.sum()), columns, float(by_row @ np.arange(len(by_row))), plane)
 
 
 # Contours
+
+
+def _points(contour: Dataset) -> Array:
+    stored = contour.get_item("ContourData").value  # bytes as they are in the file: there may be millions
+    return np.array(stored.decode("ascii").strip(" \0").split("\\"), float).reshape(-1, 3)
 
 
 def _pixels(points: Array, plane: Plane, path: Path) -> Array:

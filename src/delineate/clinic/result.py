@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.uid import generate_uid
+from scipy import ndimage
 
 from delineate.clinic.codes import Codes, Concept
 from delineate.clinic.series import Series, check_referable
 from delineate.errors import DataError
-from delineate.space import Box, Geometry, Label, LabelMap, Volume
+from delineate.space import Box, Geometry, Label, LabelMap, Volume, triple
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]  # (i, j, k), k counts the slices of the series
@@ -102,9 +104,31 @@ class Result:
     probabilities: Array | None = None
     notes: tuple[str, ...] = ()
 
+    @cached_property
+    def planes(self) -> Array:
+        """The labels slice by slice, (k, row, column), each slice in one piece of memory."""
+        return np.ascontiguousarray(self.array.transpose(2, 1, 0))
+
+    @cached_property
+    def boxes(self) -> Mapping[int, Box]:
+        """The tightest box (i, j, k) of each value that occurs, found in one pass."""
+        found = ndimage.find_objects(self.planes)
+        return {
+            value: Box(triple(part.start for part in box[::-1]), triple(part.stop for part in box[::-1]))
+            for value, box in enumerate(found, 1)
+            if box is not None
+        }
+
     def mask(self, finding: Finding) -> Mask:
         """Where a structure is: (i, j, k) booleans."""
         return np.asarray(self.array == finding.value)
+
+    def part(self, finding: Finding) -> tuple[Box, Mask] | None:
+        """The box of a structure, and where it is in it (i, j, k); None where it is empty."""
+        box = self.boxes.get(finding.value)
+        if box is None:
+            return None
+        return box, np.asarray((self.planes[box.slices[::-1]] == finding.value).transpose(2, 1, 0))
 
     def __repr__(self) -> str:
         return f"Result({', '.join(finding.name for finding in self.findings)} on {self.series!r})"
@@ -197,7 +221,7 @@ def _on_grid(labels: LabelMap, grid: Geometry) -> Array:
     """Label values on a grid; of the labels only what lies near it is read."""
     corners = labels.geometry.to_index(grid.corners())
     low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
-    near = Box(tuple(low.tolist()), tuple((high + 1).tolist())).grown(SLAB).clipped(labels.geometry.shape)
+    near = Box(triple(low.tolist()), triple((high + 1).tolist())).grown(SLAB).clipped(labels.geometry.shape)
     if min(near.shape) < 1:
         return np.zeros(grid.shape, labels.array.dtype)
     part = LabelMap(labels.array[near.slices], labels.geometry.cropped(near), labels.schema)

@@ -30,7 +30,6 @@ from delineate.clinic.series import Reference, Series
 from delineate.clinic.written import Written
 from delineate.errors import DataError
 from delineate.io.disk import replacing
-from delineate.space import Box
 
 Holes = Literal["keyhole", "xor"]
 
@@ -149,10 +148,10 @@ def _drawn(result: Result, finding: Finding, number: int, holes: Holes) -> bytes
 
 
 def _contours(result: Result, finding: Finding, holes: Holes) -> Iterator[bytes]:
-    mask = result.mask(finding)
-    box = Box.around(mask)
-    if box is None:
+    part = result.part(finding)
+    if part is None:
         return
+    box, mask = part
     corner, number = np.array(box.start[:2], float), 0
     images = {
         k: sequence(
@@ -163,7 +162,7 @@ def _contours(result: Result, finding: Finding, holes: Holes) -> Iterator[bytes]
         for k in range(box.start[2], box.stop[2])
     }
     for k in images:
-        plane = mask[box.slices[0], box.slices[1], k]
+        plane = mask[:, :, k - box.start[2]]
         for polygon in polygons(plane, keyhole=holes == "keyhole"):
             number += 1
             yield images[k] + _contour(result.series, polygon + corner, k, number, holes)

@@ -88,7 +88,7 @@ def _frames(result: Result, kind: SegKind, empty: bool) -> tuple[SegFrame, ...]:
     """Which frames there are; at least one, as an image without frames is none."""
     count = result.array.shape[2]
     if kind == "LABELMAP":
-        used = result.array.any(axis=(0, 1)) | empty
+        used = result.planes.any(axis=(1, 2)) | empty
         return tuple(SegFrame(int(k), None) for k in np.flatnonzero(used)) or (SegFrame(0, None),)
     present = _present(result) | empty
     if kind == "FRACTIONAL" and result.probabilities is not None:
@@ -100,7 +100,7 @@ def _frames(result: Result, kind: SegKind, empty: bool) -> tuple[SegFrame, ...]:
 def _present(result: Result) -> npt.NDArray[np.bool_]:
     """(finding, slice): whether a structure has a voxel there."""
     most = max(finding.value for finding in result.findings) + 1
-    counts = [np.bincount(plane.ravel(), minlength=most) for plane in np.moveaxis(result.array, 2, 0)]
+    counts = [np.bincount(plane.ravel(), minlength=most) for plane in result.planes]
     return np.asarray(np.array(counts).T[[finding.value for finding in result.findings]] > 0)
 
 
@@ -322,7 +322,7 @@ def _pixels(result: Result, kind: SegKind, frames: tuple[SegFrame, ...]) -> Iter
 
 def _planes_of(result: Result, kind: SegKind) -> Callable[[SegFrame], Array]:
     """What gives the pixels (row, column) of a frame."""
-    planes = np.ascontiguousarray(result.array.transpose(2, 1, 0))
+    planes = result.planes
     values = [finding.value for finding in result.findings]
 
     def labelled(frame: SegFrame) -> Array:

@@ -31,6 +31,7 @@ BYTES = ("OB", "OW", "OD", "OF", "OL", "OV", "UN")
 NUMBERS_AS_TEXT = ("DS", "IS")
 SAFE_VR = ("CS", "DS", "FD", "FL", "IS", "SL", "SS", "UL", "US")  # of private elements that may stay
 OURS = {"PatientName", "PatientID", "ClinicalTrialSubjectID"}  # carry the pseudonym
+STEPS = (0x00080082, 0x00081111)  # InstitutionCodeSequence, ReferencedPerformedProcedureStepSequence
 LEAST_NUMBER = 6  # digits of an identifier that is looked for in numbers
 GONE = "REMOVED"  # a text that has to be there
 OLDEST = 89  # years; older people are few: 45 CFR 164.514 (b)(2)(i)(C)
@@ -101,6 +102,10 @@ def _treat(content: Dataset, rules: Rules, tally: Tally) -> None:
                 del content[tag]
             continue
         action = _action(element, rules.profile)
+        if tag in STEPS and action == "Z" and "Rows" in content:
+            action = (
+                "X"  # of X/Z/D: in images such a sequence has items or is not there, in documents it must be
+            )
         tally.note(element, action)
         _apply(content, element, action, rules, tally)
 
@@ -226,9 +231,8 @@ def _clean(content: Dataset, element: DataElement, rules: Rules, tally: Tally) -
         if any(is_number_of(rules.known, str(value)) for value in values_of(element.value)):
             element.value = None
     elif vr == "CS" or element.keyword in CODED:
-        element.value = _each(
-            element.value, lambda text: "" if any(True for _ in rules.known.spans(text)) else text
-        )
+        kept = _each(element.value, lambda text: "" if any(True for _ in rules.known.spans(text)) else text)
+        element.value = kept if any(values_of(kept)) or element.is_empty else GONE
     elif vr in TEXTS:
         _clean_text(element, rules)
     elif vr == "PN":

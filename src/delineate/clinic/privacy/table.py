@@ -2,8 +2,8 @@
 
 `table.csv` is Table E.1-1 of the edition 2026c: the columns of the basic profile and of its options. Where an
 action leaves a choice (X/Z/D), the choice depends on whether an attribute must be there; `Profile.action`
-takes the one that always leaves a lawful object: D before Z before X, but X for sequences, which are hardly
-ever mandatory and may hold anything.
+takes the one that leaves a lawful object whatever its kind: D before Z before X, but Z for sequences, none of
+which has to have items.
 
 A newer edition is taken in by replacing the file; the options of the 36 rows that came after 2024b follow the
 kind of their values (dates, UIDs, text), as in all rows before them.
@@ -100,8 +100,8 @@ def chosen(basic: str, vr: str) -> Action:
             return basic
         case "X/Z/U*":
             return "U"
-        case _ if vr == "SQ" and "X" in basic:
-            return "X"
+        case _ if vr == "SQ" and "Z" in basic:
+            return "Z"
         case _ if "D" in basic:
             return "D"
         case _:
@@ -128,9 +128,13 @@ def safe_private() -> frozenset[tuple[str, int, int]]:
 
 @cache
 def vocabulary() -> frozenset[str]:
-    """Words of anatomy and of scanners, which are kept even where a patient is called so."""
+    """Words of anatomy and of scanners, which are kept even where a patient is called so.
+
+    Those that de-identification itself writes into an object are among them.
+    """
     text = files("delineate.clinic.privacy").joinpath("vocabulary.txt").read_text(encoding="utf-8")
-    return frozenset(text.split())
+    ours = " ".join(meaning for _, meaning in CODES.values())
+    return frozenset([*text.split(), *ours.casefold().split()])
 
 
 def _key(tag: str) -> str:
