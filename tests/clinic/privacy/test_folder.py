@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import nibabel as nib
 import numpy as np
@@ -158,6 +159,40 @@ def test_nifti_files_lose_names_and_faces(key, tmp_path):
     assert 0.01 < changed.mean() < 0.3
 
 
+def test_a_nifti_head_that_is_cut_is_held_back(key, tmp_path):
+    scan, _ = head(np.random.default_rng(0), grid=_around())
+    (tmp_path / "in").mkdir()
+    nib.save(nib.Nifti1Image(scan.array[0][:, :, :34], scan.geometry.affine), tmp_path / "in" / "a.nii.gz")
+    report = deidentify(tmp_path / "in", tmp_path / "out", key, Wishes(deface=True))
+    assert [held.reason for held in report.held] == [
+        "its face cannot be taken: the picture cuts the head, or cannot be read"
+    ]
+
+
+def test_an_object_that_does_not_say_what_it_is_is_held_back(image, save, key, tmp_path):
+    path = save(image(), tmp_path / "in" / "a.dcm")
+    content = pydicom.dcmread(path)
+    del content.SOPClassUID
+    del content.file_meta.MediaStorageSOPClassUID
+    pydicom.dcmwrite(path, content, enforce_file_format=False)
+    report = deidentify(tmp_path / "in", tmp_path / "out", key)
+    assert [held.reason for held in report.held] == ["does not say what kind of object it is (SOPClassUID)"]
+
+
+@pytest.mark.parametrize("name", ["Clean^Profile", "REMOVED", "Anonymous", "Basic^Retain"])
+def test_people_called_like_our_own_words_are_no_survivors(image, save, key, tmp_path, name):
+    save(image(PatientName=name, InstitutionName=name), tmp_path / "in" / "a.dcm")
+    assert deidentify(tmp_path / "in", tmp_path / "out", key).ok
+
+
+def test_one_id_from_two_hospitals_is_noted(image, save, key, tmp_path):
+    for number, issuer in enumerate(("St Eldritch", "General")):
+        content = image(IssuerOfPatientID=issuer, SOPInstanceUID=f"1.2.3.4.{number}")
+        save(content, tmp_path / "in" / f"{number}.dcm")
+    report = deidentify(tmp_path / "in", tmp_path / "out", key)
+    assert report.notes == ("1 patient ID(s) come from several issuers: each was taken as one patient",)
+
+
 def _around():
     from delineate.space import Geometry
 
@@ -214,6 +249,26 @@ def test_every_encoding_goes_through_with_its_pixels(shared_data, key, tmp_path)
         assert after.PatientIdentityRemoved == "YES"
         if before.get("PixelData") is not None and len(before.PixelData) < 2_000_000:
             assert _decoded(before) == _decoded(after)
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="no dciodvfy here")
+@pytest.mark.parametrize("options", [(), folders.DEFAULT])
+def test_dciodvfy_finds_no_error_that_was_not_there_before(shared_data, key, tmp_path, options):
+    source = _made(tmp_path / "in")
+    for name in ("ct_image.dcm", "sr_document.dcm", "seg_image_ct_binary.dcm", "dx_image.dcm"):
+        shutil.copy(shared_data / "dicom_highdicom" / name, source)
+    shutil.copy(shared_data / "dicom_ct_tilt" / "01.dcm", source)
+    wishes = Wishes(options=options, text="keep")
+    deidentify(source, tmp_path / "out", key, wishes, mapping=tmp_path / "map.jsonl")
+    for row in map(json.loads, (tmp_path / "map.jsonl").read_text().splitlines()):
+        before, after = (_errors(row[name]) for name in ("input", "output"))
+        assert not after - before, row["input"]
+
+
+def _errors(path):
+    done = subprocess.run(["dciodvfy", "-new", path], capture_output=True, check=False)
+    lines = (done.stderr + done.stdout).decode(errors="replace").splitlines()
+    return {line.split("= <")[0] for line in lines if line.startswith("Error")}
 
 
 def _decoded(content):

@@ -130,7 +130,22 @@ def test_what_the_table_does_not_name_is_treated_by_its_kind(treated, key):
     assert after.CodingSchemeIdentificationSequence[0].CodingSchemeUID == "1.2.276.0.7230010.3"
 
 
+def test_a_sequence_that_images_may_lack_and_documents_may_not_is_treated_so(image, rules):
+    def steps(content):
+        content.ReferencedPerformedProcedureStepSequence = Sequence(
+            [item(ReferencedSOPInstanceUID="1.2.3.4")]
+        )
+        deidentified(content, rules(*DEFAULT), Tally())
+        return content.get("ReferencedPerformedProcedureStepSequence")
+
+    assert steps(image()) is None
+    report = image()
+    del report.Rows
+    assert len(steps(report)) == 0
+
+
 def test_a_text_of_which_nothing_is_left_says_so(treated):
+    assert treated(ContentLabel="QUILLFEATHER").ContentLabel == "REMOVED"
     assert treated(SegmentLabel="Ada Quillfeather").SegmentLabel == "REMOVED"
 
 

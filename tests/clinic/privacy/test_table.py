@@ -23,7 +23,7 @@ SPOT_CHECKS = [
     (0x00081030, "LO", ("descriptors",), "C"),
     (0x00181000, "LO", ("device",), "K"),
     (0x00081140, "SQ", (), "U"),  # X/Z/U*
-    (0x00081110, "SQ", (), "X"),  # X/Z
+    (0x00081110, "SQ", (), "Z"),  # X/Z
     (0x0040A730, "SQ", (), "D"),
     (0x0040A730, "SQ", ("structured",), "C"),
     (0x30060026, "LO", (), "Z"),
@@ -62,7 +62,7 @@ def test_keeping_is_stronger_than_cleaning():
 
 def test_of_several_actions_the_one_is_taken_that_leaves_a_lawful_object():
     assert [chosen(basic, "LO") for basic in ("X/D", "X/Z/D", "Z/D", "X/Z")] == ["D", "D", "D", "Z"]
-    assert [chosen(basic, "SQ") for basic in ("X/D", "X/Z/D", "X/Z")] == ["X", "X", "X"]
+    assert [chosen(basic, "SQ") for basic in ("X/D", "X/Z/D", "X/Z")] == ["D", "Z", "Z"]
 
 
 def test_an_unknown_option_and_two_ways_with_dates_are_refused():
