@@ -219,3 +219,21 @@ def test_a_dataset_is_segmented_and_judged_by_its_own_patients(tmp_path):
     assert set(report.groups.values()) == {"sub-01"}
     assert report.mean() == 0
     assert len(seen) == 2
+
+
+def test_what_each_label_was_called_is_counted_over_all_cases_and_voxels():
+    lesion = with_box((2, 2, 2), (4, 4, 4), value=2, base=ORGAN)
+    pairs = {"a": (labels(lesion), labels(ORGAN)), "b": (labels(EMPTY), labels(ONE_VOXEL))}
+    table = evaluate(list(pairs), pairs.__getitem__, rng=rng()).confusion
+    assert table.cases == 2
+    assert np.sum(table.voxels) == 2 * ORGAN.size
+    assert table.voxels[2] == (0, 8, 0)  # the lesion was called organ
+    assert table.voxels[0][1] == 1  # what was invented in b
+    assert np.sum(table.mm3) == pytest.approx(2 * ORGAN.size * 20)
+
+
+def test_voxels_that_nobody_annotated_are_in_no_confusion():
+    open_part = with_box((0, 0, 0), (9, 8, 2), value=9)
+    pair = labels(open_part, OPEN), labels(ORGAN)
+    table = evaluate(["a"], lambda _: pair, rng=rng()).confusion
+    assert np.sum(table.voxels) == ORGAN.size - 9 * 8 * 2

@@ -8,7 +8,7 @@ import pytest
 from delineate.errors import DataError
 from delineate.evaluation import Report, Rules
 from delineate.io import write_labels
-from delineate.pipeline import MeasureWishes, Unwatched, evaluate_folders
+from delineate.pipeline import MeasureWishes, Unwatched, evaluate_folders, evaluate_objects
 from delineate.space import Geometry, LabelMap, LabelSchema
 
 GRID = Geometry((8, 9, 10), np.diag([1.0, 1.0, 3.0, 1.0]))
@@ -31,9 +31,10 @@ def places(tmp_path):
 
 def test_everything_that_was_measured_is_on_disk_for_people_and_machines(places, tmp_path):
     out = tmp_path / "out"
-    report = evaluate_folders(*places, out, MeasureWishes(rules=Rules(metrics=("dice",))), Unwatched())
+    wishes = MeasureWishes(rules=Rules(metrics=("dice",)))
+    report = evaluate_folders(*places, out, wishes, Unwatched()).report
     assert {file.name for file in out.iterdir()} == {
-        "report.json", "scores.csv", "summary.md", "report.html",
+        "report.json", "scores.csv", "confusion.csv", "summary.md", "report.html",
     }  # fmt: skip
     assert Report.load(out / "report.json") == report
     page = (out / "report.html").read_text()
@@ -41,6 +42,60 @@ def test_everything_that_was_measured_is_on_disk_for_people_and_machines(places,
     assert "Dice: 2 TP / (2 TP + FP + FN) in voxels" in page
     assert "Reference (ml): volume of the reference" in page
     assert page.count("data:image/png") == 3
+
+
+def test_groups_and_thresholds_are_part_of_the_report_where_they_are_asked_for(places, tmp_path):
+    (tmp_path / "cases.csv").write_text("case,patient,site\na,P,Rome\nb,Q,Oslo\nc,R,Oslo\n")
+    (tmp_path / "gate.csv").write_text("structure,metric,threshold,source\nliver,dice,0.95,our wish\n")
+    (places[0] / "labels.json").write_text('{"liver": 1}')
+    wishes = MeasureWishes(facts=tmp_path / "cases.csv", by={"site": ()}, gate=str(tmp_path / "gate.csv"))
+    measured = evaluate_folders(*places, tmp_path / "out", wishes, Unwatched())
+    assert measured.verdict.outcome == "UNPROVEN"
+    assert {"subgroups.json", "gate.json"} <= {file.name for file in (tmp_path / "out").iterdir()}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Is it as good for everybody?" in page
+    assert "Is it good enough?" in page
+    assert "our wish" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_a_column_that_nobody_knows_is_refused(places, tmp_path):
+    with pytest.raises(DataError, match="nobody knows 'sex' of its cases"):
+        evaluate_folders(*places, tmp_path / "out", MeasureWishes(by={"sex": ()}), Unwatched())
+
+
+@pytest.fixture
+def objects(tmp_path):
+    """Two maps of numbered objects; in the second prediction one object is missing."""
+    grid = Geometry.of_image((40, 30))
+    schema = LabelSchema.of(*(f"n{n}" for n in range(1, 701)))
+    for name, dropped in (("a", 0), ("b", 4)):
+        array = np.zeros(grid.shape, np.uint16)
+        for number in range(6):
+            array[6 * number : 6 * number + 4, 5:12] = 100 * number + 90
+        for folder in ("ids", "found"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            kept = np.where(array == 100 * dropped - 10, 0, array) if folder == "found" else array
+            write_labels(LabelMap(kept.astype(np.uint16), grid, schema), tmp_path / folder / f"{name}.png")
+    return tmp_path / "ids", tmp_path / "found"
+
+
+def test_objects_are_measured_by_their_ids(objects, tmp_path):
+    report = evaluate_objects(*objects, tmp_path / "out", MeasureWishes(), Unwatched())
+    assert report.summary("pq").pooled.value == pytest.approx(11 / 11.5)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "every value of a map is one object" in page
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        "instances.json", "scores.csv", "summary.md", "report.html",
+    }  # fmt: skip
+
+
+def test_objects_of_a_case_without_prediction_may_count_as_missed(objects, tmp_path):
+    (objects[1] / "b.png").unlink()
+    with pytest.raises(DataError, match="1 of 2 references have no prediction: b"):
+        evaluate_objects(*objects, tmp_path / "out", MeasureWishes(), Unwatched())
+    wishes = MeasureWishes(without="empty")
+    report = evaluate_objects(*objects, tmp_path / "out", wishes, Unwatched())
+    assert report.counts[0].missed == 6
 
 
 def test_a_report_never_lands_among_the_labels(places):

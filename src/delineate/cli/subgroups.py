@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from delineate.cli.options import screen
+from delineate.cli.wishes import column_with_edges, number_in
 
 NAME = "subgroups"
 
@@ -35,7 +36,7 @@ def command(
 
     show = screen(context)
     wishes = pipeline.DivideWishes(
-        by=dict(_column(word) for word in by),
+        by=dict(column_with_edges(word) for word in by),
         metrics=tuple(metrics.split(",")) if metrics else None,
         margins=dict(_margin(word) for word in margin),
         left_out=left_out,
@@ -49,18 +50,6 @@ def command(
         show.say(f"page: {out / 'subgroups.html'}")
 
 
-def _column(word: str) -> tuple[str, tuple[float, ...]]:
-    name, _, edges = word.partition("=")
-    return name, tuple(_number(edge, "--by", word) for edge in edges.split(",") if edge)
-
-
 def _margin(word: str) -> tuple[str, float]:
     name, _, gap = word.partition("=")
-    return name, _number(gap, "--margin", word)
-
-
-def _number(text: str, option: str, word: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} in {word!r} is no number", param_hint=option) from None
+    return name, number_in(gap, "--margin", word)

@@ -110,3 +110,17 @@ def device(text: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def column_with_edges(word: str) -> tuple[str, tuple[float, ...]]:
+    """A column that divides cases: "site", or "age=40,65" with the edges at which numbers are cut."""
+    name, _, edges = word.partition("=")
+    return name, tuple(number_in(edge, "--by", word) for edge in edges.split(",") if edge)
+
+
+def number_in(text: str, option: str, word: str) -> float:
+    """The number that a part of an option's word is."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} in {word!r} is no number", param_hint=option) from None

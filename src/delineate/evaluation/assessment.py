@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ import numpy as np
 from delineate.errors import DataError, GeometryError
 from delineate.evaluation.boxes import value_boxes
 from delineate.evaluation.measures import Pair, Rules, measured
-from delineate.evaluation.overlap import Confusion, Mask
+from delineate.evaluation.overlap import Confusion, ConfusionTable, Mask
 from delineate.evaluation.scores import AT_EDGE, Report, Row, report_of
 from delineate.evaluation.volume import touches_edge
 from delineate.progress import Progress, silent
@@ -42,7 +42,11 @@ def evaluate_case(
     Voxels that the reference leaves open (its ignore label) are left out of everything.
     """
     rules = rules or Rules()
-    maps, noted = held_together(reference, prediction, case, rules)
+    return _rows(*held_together(reference, prediction, case, rules), case, rules)
+
+
+def _rows(maps: Maps, noted: str | None, case: str, rules: Rules) -> tuple[Row, ...]:
+    reference = maps.reference
     rows: list[Row] = []
     for structure in reference.schema.structures:
         its_rules = rules.of(structure)
@@ -87,15 +91,24 @@ def evaluate(
     rng = np.random.default_rng(SEED) if rng is None else rng
     if len(set(cases)) != len(cases):
         raise DataError(f"case names must differ, got {len(cases)} names of {len(set(cases))} cases")
+
+    def examined(case: str) -> tuple[tuple[Row, ...], ConfusionTable]:
+        maps, noted = held_together(*load(case), case, rules)
+        return _rows(maps, noted, case, rules), maps.confusion()
+
     rows: list[Row] = []
+    tables: list[ConfusionTable] = []
     with ThreadPoolExecutor(workers) as pool:
-        found = pool.map(lambda case: evaluate_case(*load(case), case, rules=rules), cases)
-        for done, (case, its_rows) in enumerate(zip(cases, found, strict=True), 1):
+        for done, (case, (its_rows, table)) in enumerate(
+            zip(cases, pool.map(examined, cases), strict=True), 1
+        ):
             rows += its_rows
+            tables.append(table)
             progress(done, len(cases), case)
     known = groups or {}
     patients = {case: known.get(case, case) for case in cases}
-    return report_of(rows, title=title, rules=rules, groups=patients, rng=rng)
+    confusion = ConfusionTable.total(tables) if tables else None
+    return report_of(rows, title=title, rules=rules, groups=patients, rng=rng, confusion=confusion)
 
 
 def evaluate_dataset(
@@ -153,6 +166,17 @@ class Maps:
             counts=Confusion.of(masks[0], masks[1], known).among(self.voxels),
             diagonal_mm=float(np.linalg.norm(np.ptp(grid.corners()[[0, -1]], axis=0))),
         )
+
+    def confusion(self) -> ConfusionTable:
+        """What each label was called; beyond the box of all labels everything is background, and called so."""
+        grid = self.reference.geometry
+        box = _joined([*self.reference_boxes.values(), *self.prediction_boxes.values()])
+        box = box or Box((0, 0, 0), (1, 1, 1))
+        maps = [
+            replace(labels, array=labels.array[box.slices], geometry=grid.cropped(box))
+            for labels in (self.reference, self.prediction)
+        ]
+        return ConfusionTable.of(*maps).among(self.voxels, mm3=1000 * grid.voxel_ml)
 
     def is_cut_off(self, structure: str) -> bool:
         """Whether the structure reaches the edge of the scan in the reference."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -64,21 +64,11 @@ class Folders:
             DataError: no case has a prediction, or (`without="refuse"`) one has none.
         """
         found = label_files(predictions)
-        dataset = _references(references, labels, facts, tuple(found.values()))
+        dataset = open_references(references, labels, facts, tuple(found.values()))
         if references.is_file() and predictions.is_file() and is_scan(references):
             found = {dataset.ids[0]: predictions}  # two files are a pair whatever they are called
-        missing = [name for name in dataset.ids if name not in found]
-        _refuse(missing, dataset, found, predictions, without)
-        notes = list(dataset.notes)
-        if missing:
-            done = "left out" if without == "skip" else "counted as nothing found"
-            notes.append(f"{_some(missing)}: no prediction file; {done}.")
-        if without == "skip":
-            dataset = dataset.subset(set(dataset.ids) - set(missing))
-        strangers = sorted(set(found) - set(dataset.ids) - set(missing))
-        if strangers:
-            notes.append(f"{_some(strangers)}: predicted, but there is no reference; not measured.")
-        return cls(dataset, found, _scans(scans, dataset), tuple(notes))
+        kept, notes = matched(dataset.ids, found, predictions, without)
+        return cls(dataset.subset(kept), found, _scans(scans, dataset), (*dataset.notes, *notes))
 
     def load(self, case: str) -> tuple[LabelMap, LabelMap]:
         """Reference and prediction of a case."""
@@ -109,8 +99,8 @@ class Folders:
         return scan.resampled(reference.geometry, order=1)
 
 
-def _references(
-    path: Path, labels: Path | None, facts: Path | None, predictions: tuple[Path, ...]
+def open_references(
+    path: Path, labels: Path | None, facts: Path | None, predictions: tuple[Path, ...] = ()
 ) -> Dataset:
     """A folder of label files, or a dataset of any layout."""
     if labels is None and _is_dataset(path):
@@ -126,23 +116,36 @@ def _is_dataset(path: Path) -> bool:
     return path.is_dir() and not any(is_scan(file) for file in path.iterdir() if file.is_file())
 
 
-def _refuse(
-    missing: list[str], dataset: Dataset, found: Mapping[str, Path], where: Path, without: NoPrediction
-) -> None:
-    if len(missing) == len(dataset.ids):
+def matched(
+    cases: Sequence[str], found: Mapping[str, Path], where: Path, without: NoPrediction
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which of the cases are measured, of those for which predictions were found; and notes, in words.
+
+    Raises:
+        DataError: no case has a prediction, or (`without="refuse"`) one has none.
+    """
+    missing = [name for name in cases if name not in found]
+    strangers = sorted(set(found) - set(cases))
+    if len(missing) == len(cases):
         raise DataError(
             f"{where}: no prediction belongs to a reference: files are matched by name, without suffix.\n"
-            f"  references   {_some(list(dataset.ids))}\n"
+            f"  references   {_some(list(cases))}\n"
             f"  predictions  {_some(sorted(found))}\n"
             "  Name the predictions as their references are named."
         )
     if missing and without == "refuse":
         raise DataError(
-            f"{where}: {len(missing)} of {len(dataset.ids)} references have no prediction: "
-            f"{_some(missing)}.\n"
+            f"{where}: {len(missing)} of {len(cases)} references have no prediction: {_some(missing)}.\n"
             "  Leaving them out would hide what was not found. Say what they are:\n"
             "  --without empty  nothing was found in them   --without skip  leave them out"
         )
+    notes = []
+    if missing:
+        done = "left out" if without == "skip" else "counted as nothing found"
+        notes.append(f"{_some(missing)}: no prediction file; {done}.")
+    if strangers:
+        notes.append(f"{_some(strangers)}: predicted, but there is no reference; not measured.")
+    return tuple(name for name in cases if name in found or without == "empty"), tuple(notes)
 
 
 def _scans(folder: Path | None, dataset: Dataset) -> dict[str, Path]:

@@ -154,6 +154,21 @@ class ConfusionTable(Record):
             mm3=_rows(np.sum([table.mm3 for table in tables], axis=0)),
         )
 
+    def among(self, voxels: int, *, mm3: float) -> ConfusionTable:
+        """The same of one case in which `voxels` of `mm3` each were known: the rest is rightly background."""
+        counts = np.array(self.voxels)
+        counts[0, 0] += voxels - counts.sum()
+        return self.but(voxels=_rows(counts), mm3=_rows(counts * mm3))
+
+    def to_csv(self) -> str:
+        """A line for each pair of labels: what it is, what it was called, voxels, cubic millimetres."""
+        lines = ["reference,called,voxels,mm3"]
+        for row, name in enumerate(self.names):
+            for column, called in enumerate(self.names):
+                pair = f"{quoted(name)},{quoted(called)}"
+                lines.append(f"{pair},{self.voxels[row][column]},{self.mm3[row][column]:.6g}")
+        return "\n".join(lines) + "\n"
+
     @property
     def shares(self) -> npt.NDArray[np.float64]:
         """Each row of the volumes as shares of its label; NaN where the reference has none of it."""
@@ -187,6 +202,11 @@ def _numbered(labels: LabelMap, names: Sequence[str]) -> npt.NDArray[np.intp]:
             f"knows {', '.join(names[1:])}. Read both maps with the same label schema."
         )
     return numbers
+
+
+def quoted(text: str) -> str:
+    """A cell of a CSV file."""
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n') else text
 
 
 def _rows(array: npt.NDArray[Any]) -> tuple[tuple[Any, ...], ...]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from delineate.errors import DataError
 from delineate.evaluation.measures import MEASURES, Rules
+from delineate.evaluation.overlap import ConfusionTable
 from delineate.evaluation.statistics import INTERVALS, Bootstrap, Estimate, IntervalMethod, Numbers
 from delineate.io.disk import write_text
 from delineate.record import Record
@@ -98,6 +99,7 @@ class Report(Record):
     counts: tuple[Counts, ...]
     summaries: tuple[Summary, ...]
     overall: tuple[Overall, ...]
+    confusion: ConfusionTable | None = None  # what each label was called, over all cases
 
     @cached_property
     def _table(self) -> dict[tuple[str, str], dict[str, float | None]]:
@@ -215,6 +217,7 @@ def report_of(
     rules: Rules,
     groups: Mapping[str, str],
     rng: np.random.Generator,
+    confusion: ConfusionTable | None = None,
 ) -> Report:
     """The report of many rows; `groups` is case -> patient, in the order in which cases are listed."""
     cases = tuple(groups)
@@ -242,13 +245,16 @@ def report_of(
         counts=tuple(_counts(s, columns, rows) for s in structures),
         summaries=tuple(summaries),
         overall=tuple(overall),
+        confusion=confusion,
     )
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Writes report.json, scores.csv and summary.md into a folder."""
+    """Writes report.json, scores.csv, confusion.csv and summary.md into a folder."""
     write_text(folder / "report.json", report.to_json())
     write_text(folder / "scores.csv", report.to_csv())
+    if report.confusion is not None:
+        write_text(folder / "confusion.csv", report.confusion.to_csv())
     write_text(folder / "summary.md", f"# {report.title}\n\n{report.to_markdown()}")
 
 

@@ -9,7 +9,7 @@ from delineate.evaluation.measures import MEASURES, Measure
 from delineate.evaluation.plots import box_plot
 from delineate.evaluation.scores import Overall, Report, Summary
 from delineate.evaluation.statistics import INTERVALS
-from delineate.page import Cell, Color, Figure, Gallery, Picture, Section, Table, picture_uri
+from delineate.page import Cell, Color, Figure, Gallery, Items, Picture, Section, Table, picture_uri
 from delineate.progress import Progress, silent
 from delineate.space import LabelMap, Volume
 
@@ -66,6 +66,13 @@ def case_section(report: Report, look: Look, progress: Progress = silent) -> Sec
     progress(len(picks), len(picks), "")
     remarks = ("tinted: what was found", "outlined: the reference")
     return Section("Cases", (Gallery(tuple(pictures), tuple(legend.items()), remarks),))
+
+
+def rule_section(report: Report) -> Section:
+    """What every number means."""
+    measures = report.rules.measures
+    told = tuple(f"{heading(m)}: {report.rules.definition(m)}" for m in measures)
+    return Section("What the numbers mean", (Items(told),))
 
 
 def _judged_by(report: Report) -> str:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from delineate.lazy import lazy
 
 if TYPE_CHECKING:
+    from delineate.pipeline.calibrating import CalibrateWishes, calibrate_folders
     from delineate.pipeline.cohort import phantoms
     from delineate.pipeline.comparing import compare_reports
     from delineate.pipeline.data import check_folder, convert
     from delineate.pipeline.delivery import DeliveryWishes, deliver, import_dicom
     from delineate.pipeline.dividing import Divided, DivideWishes, divide
-    from delineate.pipeline.measuring import MeasureWishes, evaluate_folders
+    from delineate.pipeline.forecasting import forecast
+    from delineate.pipeline.measuring import MeasureWishes, evaluate_folders, evaluate_objects
     from delineate.pipeline.people import ConsensusWishes, RaterWishes, compare_raters, fuse_raters
     from delineate.pipeline.run_folder import Run
     from delineate.pipeline.scans import segment
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from delineate.pipeline.wishes import PlanWishes, SegmentWishes, SplitWishes, TrainingWishes
 
 __all__ = [
+    "CalibrateWishes",
     "ConsensusWishes",
     "DeliveryWishes",
     "DivideWishes",
@@ -37,6 +40,7 @@ __all__ = [
     "TrainingWishes",
     "Unwatched",
     "Watch",
+    "calibrate_folders",
     "check_folder",
     "compare_raters",
     "compare_reports",
@@ -45,6 +49,8 @@ __all__ = [
     "divide",
     "evaluate",
     "evaluate_folders",
+    "evaluate_objects",
+    "forecast",
     "fuse_raters",
     "import_dicom",
     "pack",
@@ -60,11 +66,13 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
+        "calibrating": ("CalibrateWishes", "calibrate_folders"),
         "cohort": ("phantoms",),
         "comparing": ("compare_reports",),
         "data": ("check_folder", "convert"),
         "dividing": ("DivideWishes", "Divided", "divide"),
-        "measuring": ("MeasureWishes", "evaluate_folders"),
+        "forecasting": ("forecast",),
+        "measuring": ("MeasureWishes", "evaluate_folders", "evaluate_objects"),
         "delivery": ("DeliveryWishes", "deliver", "import_dicom"),
         "people": ("ConsensusWishes", "RaterWishes", "compare_raters", "fuse_raters"),
         "run_folder": ("Run",),

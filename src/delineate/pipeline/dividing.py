@@ -80,16 +80,33 @@ def divide(report: Path, table: Path | None, wishes: DivideWishes, out: Path | N
     found = read_report(report)
     known, splits = _of_run(report)
     columns = known | (read_columns(table) if table else {})
-    _refuse_unknown([*wishes.by, *([wishes.left_out] if wishes.left_out else [])], columns, report)
-    by = wishes.by or _telling(found, columns)
-    result = Divided(
-        title=found.title,
-        columns=tuple(_split(found, columns, name, edges, wishes) for name, edges in by.items()),
-        left_out=_left_out(found, columns, splits, wishes),
-    )
+    result = divided_by(found, columns, wishes, splits=splits, where=str(report))
     if out is not None:
-        _write(result, out)
+        write_divided(result, out)
     return result
+
+
+def divided_by(
+    report: Report,
+    columns: Mapping[str, Mapping[str, str]],
+    wishes: DivideWishes,
+    *,
+    splits: Splits | None = None,
+    where: str,
+) -> Divided:
+    """A report in groups by what is known of its cases: column -> case -> value.
+
+    Raises:
+        DataError: a column does not exist, or nothing divides the cases; `where` opens the message.
+    """
+    asked = [*wishes.by, *([wishes.left_out] if wishes.left_out else [])]
+    _refuse_unknown(asked, columns, where)
+    by = wishes.by or _telling(report, columns)
+    return Divided(
+        title=report.title,
+        columns=tuple(_split(report, columns, name, edges, wishes) for name, edges in by.items()),
+        left_out=_left_out(report, columns, splits, wishes),
+    )
 
 
 def _of_run(path: Path) -> tuple[dict[str, dict[str, str]], Splits | None]:
@@ -99,12 +116,12 @@ def _of_run(path: Path) -> tuple[dict[str, dict[str, str]], Splits | None]:
     return columns_of(run.dataset()), run.splits()
 
 
-def _refuse_unknown(asked: Sequence[str], columns: Mapping[str, object], report: Path) -> None:
+def _refuse_unknown(asked: Sequence[str], columns: Mapping[str, object], where: str) -> None:
     unknown = [name for name in asked if name not in columns and name != SIZE]
     if unknown:
         there = ", ".join([*columns, SIZE])
         raise DataError(
-            f"{report}: nobody knows {unknown[0]!r} of its cases; known are {there}. "
+            f"{where}: nobody knows {unknown[0]!r} of its cases; known are {there}. "
             "Give a CSV with a column 'case' and one of that name."
         )
 
@@ -150,10 +167,14 @@ def _left_out(
     )
 
 
-def _write(result: Divided, out: Path) -> None:
+def write_divided(result: Divided, out: Path) -> None:
+    """Writes subgroups.json, subgroups.md and a page into a folder."""
     write_json(out / "subgroups.json", result.to_json())
     write_text(out / "subgroups.md", f"# {result.title}\n\n{result.to_markdown()}")
-    plots = [interval_plot(each) for each in result.columns]
-    told = "Is the model as good for everybody? Numbers and p values: subgroups.md beside this page."
-    sections = (Section("Groups", tuple(plots)),)
-    write_text(out / "subgroups.html", render_page(result.title, told, sections))
+    told = "Numbers and p values: subgroups.md beside this page."
+    write_text(out / "subgroups.html", render_page(result.title, told, (group_section(result),)))
+
+
+def group_section(result: Divided) -> Section:
+    """Every column that divides the cases, as intervals side by side."""
+    return Section("Is it as good for everybody?", tuple(interval_plot(each) for each in result.columns))

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
+from delineate.dataset import label_files
+from delineate.dataset.table_file import read_facts
 from delineate.errors import DataError
-from delineate.evaluation import Folders, Report, Rules, evaluate, write_report
-from delineate.evaluation.folders import NoPrediction
-from delineate.evaluation.showing import case_section, heading, headline, score_section
-from delineate.io.disk import write_text
-from delineate.page import Items, Section, render_page
+from delineate.evaluation import (
+    Folders,
+    InstanceMap,
+    InstanceReport,
+    Report,
+    Rules,
+    Verdict,
+    columns_of,
+    evaluate,
+    evaluate_instances,
+    judge,
+    read_gate,
+    read_instances,
+    write_report,
+)
+from delineate.evaluation.folders import NoPrediction, matched
+from delineate.evaluation.gate.showing import gate_section
+from delineate.evaluation.objects.showing import instance_section
+from delineate.evaluation.overlap_plot import confusion_section
+from delineate.evaluation.showing import case_section, headline, rule_section, score_section
+from delineate.evaluation.volume_plot import volume_section
+from delineate.io.disk import write_json, write_text
+from delineate.page import Figure, Section, render_page
+from delineate.pipeline.dividing import Divided, DivideWishes, divided_by, group_section
 from delineate.pipeline.watch import Watch
+
+SHOWN_OF_OBJECTS = ("pq", "aji", "f1@0.5", "ap")
 
 
 @dataclass(frozen=True)
@@ -23,6 +49,8 @@ class MeasureWishes:
     facts    a CSV with a line per case: patient, site and further columns
     scans    scans named as the cases, to be seen in pictures
     without  what a reference without a prediction is
+    by       columns of the cases (and 'size') that divide every table, with edges for numbers
+    gate     thresholds that the report is held against: a file, or 'literature'
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -30,18 +58,34 @@ class MeasureWishes:
     facts: Path | None = None
     scans: Path | None = None
     without: NoPrediction = "refuse"
+    by: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    gate: str | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A report, and what it says of groups and thresholds where that was asked."""
+
+    report: Report
+    groups: Divided | None
+    verdict: Verdict | None
+
+    def to_markdown(self) -> str:
+        """All tables."""
+        further = [part.to_markdown() for part in (self.groups, self.verdict) if part is not None]
+        return "\n".join([self.report.to_markdown(), *further])
 
 
 def evaluate_folders(
     references: Path, predictions: Path, out: Path, wishes: MeasureWishes, watch: Watch
-) -> Report:
+) -> Measured:
     """The report of two folders of label files; `out` holds it as JSON, CSV, Markdown and a page.
 
     Raises:
         DataError: `out` is one of the two folders, or what `Folders.open` and `evaluate` refuse.
     """
-    if out.resolve() in (references.resolve(), predictions.resolve()):
-        raise DataError(f"{out}: holds the labels that are measured. Write the report into another folder.")
+    _refuse_among_labels(out, references, predictions)
+    gate = None if wishes.gate is None else read_gate(wishes.gate)
     folders = Folders.open(
         references,
         predictions,
@@ -63,25 +107,99 @@ def evaluate_folders(
             workers=os.cpu_count() or 1,
             progress=progress,
         )
-    write_report(report, out)
+    wanted = DivideWishes(by=wishes.by)
+    measured = Measured(
+        report,
+        divided_by(report, columns_of(dataset), wanted, where=str(references)) if wishes.by else None,
+        None if gate is None else judge(report, gate),
+    )
+    write_measured(measured, out)
     with watch.stage("pictures") as progress:
-        sections = (score_section(report), case_section(report, folders.look, progress), _rules(report))
+        cases = case_section(report, folders.look, progress)
     page = render_page(
         report.title,
         f"{len(report.cases)} cases, {len(report.structures)} structures.",
-        sections,
+        (*measured_sections(measured), cases, rule_section(report)),
         figures=headline(report),
         warnings=(*folders.notes, *report.warnings),
         footer="One row per case, structure and metric: scores.csv beside this page.",
     )
     write_text(out / "report.html", page)
+    return measured
+
+
+def evaluate_objects(
+    references: Path, predictions: Path, out: Path, wishes: MeasureWishes, watch: Watch
+) -> InstanceReport:
+    """The report of two folders of instance maps, in which every value is one object; see `InstanceMap`.
+
+    Of the wishes only `facts` (for the patients) and `without` are about objects.
+
+    Raises:
+        DataError: as `evaluate_folders`.
+    """
+    _refuse_among_labels(out, references, predictions)
+    there, here = label_files(references), label_files(predictions)
+    kept, notes = matched(tuple(there), here, predictions, wishes.without)
+    for note in notes:
+        watch.say(note)
+    known = {} if wishes.facts is None else read_facts(wishes.facts)
+
+    def load(case: str) -> tuple[InstanceMap, InstanceMap]:
+        reference = read_instances(there[case])
+        if case not in here:
+            return reference, replace(reference, array=np.zeros_like(reference.array))
+        return reference, read_instances(here[case])
+
+    with watch.stage("evaluate") as progress:
+        report = evaluate_instances(
+            kept,
+            load,
+            title=f"{predictions.name} against {references.name}",
+            groups={case: known[case].group for case in kept if case in known},
+            workers=os.cpu_count() or 1,
+            progress=progress,
+        )
+    write_text(out / "instances.json", report.to_json())
+    write_text(out / "scores.csv", report.to_csv())
+    write_text(out / "summary.md", f"# {report.title}\n\n{report.to_markdown()}")
+    shown = [report.summary(name) for name in SHOWN_OF_OBJECTS if name in report.metrics]
+    page = render_page(
+        report.title,
+        f"{len(report.cases)} cases; every value of a map is one object.",
+        (instance_section(report),),
+        figures=[Figure(s.title, s.pooled.words, "all objects in one pool") for s in shown],
+        warnings=notes,
+        footer="One row per case and measure: scores.csv beside this page.",
+    )
+    write_text(out / "report.html", page)
     return report
 
 
-def _rules(report: Report) -> Section:
-    """What every number means."""
-    measures = report.rules.measures
-    return Section(
-        "What the numbers mean",
-        (Items(tuple(f"{heading(m)}: {report.rules.definition(m)}" for m in measures)),),
-    )
+def measured_sections(measured: Measured) -> tuple[Section, ...]:
+    """Everything about the numbers; pictures are not among it."""
+    report = measured.report
+    sections = [score_section(report)]
+    if measured.verdict is not None:
+        sections.append(gate_section(measured.verdict))
+    if measured.groups is not None:
+        sections.append(group_section(measured.groups))
+    sections.append(volume_section(report))
+    if report.confusion is not None and len(report.confusion.names) > 2:
+        sections.append(confusion_section(report.confusion))
+    return tuple(sections)
+
+
+def write_measured(measured: Measured, out: Path) -> None:
+    """Writes the report, and what it says of groups and thresholds, into a folder."""
+    write_report(measured.report, out)
+    if measured.groups is not None:
+        write_json(out / "subgroups.json", measured.groups.to_json())
+    if measured.verdict is not None:
+        write_text(out / "gate.json", measured.verdict.to_json())
+    write_text(out / "summary.md", f"# {measured.report.title}\n\n{measured.to_markdown()}")
+
+
+def _refuse_among_labels(out: Path, *folders: Path) -> None:
+    if out.resolve() in {folder.resolve() for folder in folders}:
+        raise DataError(f"{out}: holds the labels that are measured. Write the report into another folder.")

@@ -106,8 +106,8 @@ class Verdict(Record):
         """The table of verdicts, what else was measured beside them, and who asks for what."""
         parts = [f"Gate '{self.gate}': **{self.outcome}**. {self.note}".rstrip()]
         if self.surroundings:
-            parts += [_verdict_table(self), _surrounding_table(self)]
-        parts.append("\n".join(f"- {note}" for note in _notes(self)))
+            parts += [markdown_table(VERDICT_HEADS, verdict_rows(self)), _surrounding_table(self)]
+        parts.append("\n".join(f"- {note}" for note in verdict_notes(self)))
         return "\n\n".join(parts) + "\n"
 
 
@@ -317,10 +317,13 @@ def _hidden(report: Report, criterion: Criterion, structure: str, values: Number
 # --- words
 
 
-def _verdict_table(verdict: Verdict) -> str:
-    heads = ["structure", "asked for", "found", "people", "patients", "verdict", "why"]
-    rows = [
-        [
+VERDICT_HEADS = ("structure", "asked for", "found", "people", "patients", "verdict", "why")
+
+
+def verdict_rows(verdict: Verdict) -> list[tuple[str, ...]]:
+    """A row under `VERDICT_HEADS` for each criterion and structure that it is about."""
+    return [
+        (
             j.structure,
             j.criterion.wish,
             _words(j.found),
@@ -328,11 +331,10 @@ def _verdict_table(verdict: Verdict) -> str:
             str(j.patients),
             j.outcome,
             _why(j),
-        ]
+        )
         for j in verdict.judgements
         if j.structure is not None
     ]
-    return markdown_table(heads, rows)
 
 
 def _why(judgement: Judgement) -> str:
@@ -353,7 +355,8 @@ def _surrounding_table(verdict: Verdict) -> str:
     return markdown_table(["structure", "median size", *heads], rows)
 
 
-def _notes(verdict: Verdict) -> Iterator[str]:
+def verdict_notes(verdict: Verdict) -> Iterator[str]:
+    """What no row of the table says: criteria without a structure, structures without one, sources."""
     for judgement in verdict.judgements:
         if judgement.structure is None:
             what, insists = judgement.criterion, judgement.criterion.required
