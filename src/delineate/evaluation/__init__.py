@@ -16,7 +16,16 @@ from delineate.evaluation.distances import Directed, SurfaceDistances
 from delineate.evaluation.figures import View, best_view, colors, png, slice_figure
 from delineate.evaluation.folders import Folders
 from delineate.evaluation.follow_up import Change, FollowUp, FollowUpWishes, Repeatability, compare_visits
-from delineate.evaluation.forecast import Forecast, cases_for, cases_to_prove
+from delineate.evaluation.forecast import (
+    Forecast,
+    LearningCurve,
+    Needs,
+    cases_for,
+    cases_to_prove,
+    learning_curve,
+    needs,
+    read_curve,
+)
 from delineate.evaluation.gate import LITERATURE, Criterion, Gate, Judgement, Verdict, judge, read_gate
 from delineate.evaluation.measures import MEASURES, Measure, Rules
 from delineate.evaluation.mesh import mesh_distances
@@ -77,11 +86,13 @@ __all__ = [
     "InstanceReport",
     "InstanceRules",
     "Judgement",
+    "LearningCurve",
     "LeftOut",
     "LesionReport",
     "LesionRules",
     "Lesions",
     "Measure",
+    "Needs",
     "Overall",
     "Overlaps",
     "Repeatability",
@@ -121,11 +132,14 @@ __all__ = [
     "froc_plot",
     "intraclass",
     "judge",
+    "learning_curve",
     "leave_one_site_out",
     "lin",
     "mesh_distances",
+    "needs",
     "png",
     "read_columns",
+    "read_curve",
     "read_gate",
     "read_instances",
     "read_report",

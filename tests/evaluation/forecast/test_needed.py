@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from delineate.errors import DataError
-from delineate.evaluation.forecast.needed import LIKELY, MOST, SoFar, cases_for, cases_to_prove
+from delineate.evaluation.forecast.needed import LIKELY, MOST, SoFar, cases_for, cases_to_prove, needs
 from delineate.evaluation.statistics import half_width
 
 
@@ -158,3 +158,44 @@ def test_one_per_cent_wide_needs_what_the_literature_says():
 def test_a_width_of_nothing_is_refused():
     with pytest.raises(DataError, match=r"half-width above 0 and a spread of 0 or more, got 0 and 0\.1"):
         cases_for(0, 0.1)
+
+
+# --- of a report
+
+
+def test_of_a_report_every_structure_gets_its_forecast_by_the_interval_of_the_report(made_report):
+    values = {
+        "liver": {"dice": sample(0.92, 0.1, 40), "hd95": sample(4.0, 2.0, 40)},
+        "cyst": {"dice": [None if n > 30 else v for n, v in enumerate(sample(0.7, 0.2, 40))]},
+    }
+    values["cyst"]["hd95"] = sample(9.0, 2.0, 40)
+    report = made_report(values, title="Fold 0")
+    found = needs(report, 0.9)
+    assert found.structures["liver"].end == report.summary("liver", "dice").ci_low
+    assert found.structures["liver"].more > 0
+    assert found.structures["cyst"].patients == 31
+    text = found.to_markdown()
+    assert text.startswith(
+        "Dice, 0.9\n\n| structure | patients | mean | spread | end of the interval | more |"
+    )
+    assert "| cyst | 31 | 0." in text
+    assert "- cyst: The mean so far, 0." in text
+    below = needs(report, 5.0, "hd95").structures
+    assert below["liver"].more == 0
+    assert below["liver"].end == report.summary("liver", "hd95").ci_high
+    assert below["cyst"].more is None
+
+
+def test_of_what_was_not_measured_or_is_best_at_zero_there_is_no_forecast(made_report):
+    report = made_report({"liver": {"dice": [0.9, 0.8], "volume_error": [1.0, -1.0]}})
+    for metric in ("nsd", "volume_error", "style"):
+        with pytest.raises(DataError, match=f"no forecast of '{metric}': there can be one of dice"):
+            needs(report, 0.9, metric)
+
+
+def test_scans_of_patients_are_forecast_as_patients(made_report):
+    report = made_report(
+        {"liver": {"dice": sample(0.92, 0.1, 40)}}, patients=[f"p{n // 2}" for n in range(40)]
+    )
+    found = needs(report, 0.9).structures["liver"]
+    assert (found.units, found.patients) == ("patients", 20)

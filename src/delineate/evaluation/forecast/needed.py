@@ -20,6 +20,9 @@ import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
 from delineate.errors import DataError
+from delineate.evaluation.markdown import markdown_table
+from delineate.evaluation.measures import MEASURES
+from delineate.evaluation.scores import Report
 from delineate.evaluation.statistics import LEVEL, SAME, Bootstrap, Estimate, Numbers
 from delineate.record import Record
 
@@ -63,6 +66,55 @@ class Forecast(Record):
         if self.likely is None:
             return f"{said}; the mean is too close to it for any number to make that likely."
         return f"{said}; {self.likely} for a chance of four in five."
+
+
+class Needs(Record):
+    """What it would take to prove a threshold, structure by structure."""
+
+    version: Literal[1] = 1
+    title: str
+    metric: str
+    threshold: float
+    structures: dict[str, Forecast]
+
+    def to_markdown(self) -> str:
+        """A table with a line per structure, and a sentence on each."""
+        heads = ("structure", "patients", "mean", "spread", "end of the interval", "more", "likely with")
+        rows = [(name, *_cells(found)) for name, found in self.structures.items()]
+        said = "\n".join(f"- {name}: {found.sentence}" for name, found in self.structures.items())
+        return (
+            f"{MEASURES[self.metric].title}, {self.threshold:g}\n\n{markdown_table(heads, rows)}\n\n{said}\n"
+        )
+
+
+def _cells(found: Forecast) -> tuple[str, ...]:
+    numbers = ("-" if v is None else f"{v:.3f}" for v in (found.mean, found.spread, found.end))
+    counts = ("-" if v is None else str(v) for v in (found.more, found.likely))
+    return str(found.patients), *numbers, *counts
+
+
+def needs(report: Report, threshold: float, metric: str = "dice") -> Needs:
+    """What each structure of a report would take, by the intervals that the report gives.
+
+    Raises:
+        DataError: the metric was not measured, or is best at zero.
+    """
+    best = MEASURES[metric].best if metric in MEASURES else "zero"
+    if metric not in report.metrics or best == "zero":
+        can = [name for name in report.metrics if MEASURES[name].best != "zero"]
+        raise DataError(f"no forecast of {metric!r}: there can be one of {', '.join(can) or 'nothing'}.")
+    found = {}
+    for structure in report.structures:
+        summary = report.summary(structure, metric)
+        values = report.values(structure, metric)
+        found[structure] = cases_to_prove(
+            [values[case] for case in report.cases],
+            threshold,
+            groups=[report.groups[case] for case in report.cases],
+            best=best,
+            end=summary.ci_low if best == "high" else summary.ci_high,
+        )
+    return Needs(title=report.title, metric=metric, threshold=threshold, structures=found)
 
 
 @dataclass(frozen=True)
