@@ -168,7 +168,7 @@ class Maps:
         )
 
     def confusion(self) -> ConfusionTable:
-        """What each label was called; beyond the box of all labels everything is background, and called so."""
+        """What each label was called. Beyond the box of all labels everything is background in both."""
         grid = self.reference.geometry
         box = _joined([*self.reference_boxes.values(), *self.prediction_boxes.values()])
         box = box or Box((0, 0, 0), (1, 1, 1))

@@ -38,6 +38,7 @@ from delineate.page import Figure, Section, render_page
 from delineate.pipeline.dividing import Divided, DivideWishes, divided_by, group_section
 from delineate.pipeline.watch import Watch
 
+DIVIDED = ("dice", "hd95", "nsd", "volume_error_relative")  # `delineate subgroups` divides all others too
 SHOWN_OF_OBJECTS = ("pq", "aji", "f1@0.5", "ap")
 
 
@@ -107,7 +108,8 @@ def evaluate_folders(
             workers=os.cpu_count() or 1,
             progress=progress,
         )
-    wanted = DivideWishes(by=wishes.by)
+    usual = tuple(metric for metric in DIVIDED if metric in report.metrics)
+    wanted = DivideWishes(by=wishes.by, metrics=usual or None)
     measured = Measured(
         report,
         divided_by(report, columns_of(dataset), wanted, where=str(references)) if wishes.by else None,
