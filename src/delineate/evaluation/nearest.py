@@ -41,7 +41,7 @@ def nearest(here: Mask, there: Mask, linear: Matrix) -> Numbers:
     return found
 
 
-def in_mm(index: Sequence[npt.NDArray[Any]], linear: Matrix) -> npt.NDArray[np.float64]:
+def in_mm(index: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], linear: Matrix) -> npt.NDArray[np.float64]:
     """Indices along i, j and k, each (...), as places (..., 3) in mm from the first voxel."""
     # Written out: a product of matrices so thin would wake all threads for nothing.
     i, j, k = index
@@ -50,7 +50,7 @@ def in_mm(index: Sequence[npt.NDArray[Any]], linear: Matrix) -> npt.NDArray[np.f
 
 def _searched(places: Indices, there: Mask, linear: Matrix) -> Numbers:
     """The distances of voxels, by flat index, that `there` does not have."""
-    steps, lengths = _steps(there.shape, linear)
+    steps, lengths = steps_of(there.shape, linear)
     margin = np.abs(steps).max(axis=0, initial=0)
     padded = np.pad(there, [(int(m), int(m)) for m in margin])
     index = np.stack(np.unravel_index(places, there.shape))
@@ -72,7 +72,7 @@ def _searched(places: Indices, there: Mask, linear: Matrix) -> Numbers:
     return found
 
 
-def _steps(shape: Shape, linear: Matrix) -> tuple[npt.NDArray[np.int64], Numbers]:
+def steps_of(shape: Shape, linear: Matrix) -> tuple[npt.NDArray[np.int64], Numbers]:
     """All steps (n, 3) up to a length, and their lengths in mm, from the shortest; not the one to itself."""
     axes = [axis for axis, count in enumerate(shape) if count > 1]
     spans = linear[:, axes]

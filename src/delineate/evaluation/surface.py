@@ -54,7 +54,7 @@ def border_distances(
 
 
 def area_distances(reference: Mask, prediction: Mask, grid: Geometry) -> SurfaceDistances | None:
-    """Distances between the surface elements of two masks (i, j, k), or None if one is empty.
+    """Distances between the surface elements of two masks (i, j, k), or None if one has none.
 
     Elements lie on the corners of voxels: where the 2 x 2 x 2 voxels around a corner are neither all in
     nor all out. In a picture they are pieces of contour and weigh their length.
@@ -65,6 +65,8 @@ def area_distances(reference: Mask, prediction: Mask, grid: Geometry) -> Surface
     table, linear = element_areas(grid), grid.affine[:3, :3]
     codes = [corner_codes(mask[cut]) for mask in (reference, prediction)]
     ends = [on_surface(code) for code in codes]
+    if not all(end.any() for end in ends):
+        return None
     return SurfaceDistances(
         Directed(nearest(ends[0], ends[1], linear), table[codes[0][ends[0]]]),
         Directed(nearest(ends[1], ends[0], linear), table[codes[1][ends[1]]]),
