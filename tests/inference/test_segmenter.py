@@ -8,9 +8,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from delineate.errors import ModelError
+from delineate.evaluation import tempered
 from delineate.inference import Segmenter, importance, steps
 from delineate.io import read_label_values
-from delineate.networks import CleanUp, Facts, build_network, write_model
+from delineate.networks import Calibration, CleanUp, Facts, build_network, write_calibration, write_model
 from delineate.preparation.prepared import prepare_scan, thick_axis
 from delineate.space import Geometry, Label, LabelSchema, Region, Volume, resample
 
@@ -343,6 +344,33 @@ def test_a_model_folder_segments(make_plan, make_scan, tmp_path):
     assert Segmenter.open(tmp_path / "model", cleanup=False).cleanup is None
     direct = Segmenter(plan, {"3d_fullres": [network]}, opened.cleanup, precision="fp32")
     assert np.array_equal(opened.segment(scan).labels.array, direct.segment(scan).labels.array)
+
+
+@pytest.mark.parametrize("schema", [LabelSchema.of("one", "two"), REGIONS])
+def test_a_temperature_makes_probabilities_less_sure_and_changes_no_label(
+    schema, make_plan, make_scan, make_network
+):
+    plan, scan = make_plan(labels=schema), make_scan((13, 12, 11))
+    networks = {"3d_fullres": [make_network(1, len(schema.outputs))]}
+    cold, warm = (
+        Segmenter(plan, networks, precision="fp32", temperature=t).segment(scan, probabilities=True)
+        for t in (1.0, 3.0)
+    )
+    expected = tempered(cold.probabilities.array, 3.0, exclusive=schema.exclusive)
+    assert np.allclose(warm.probabilities.array, expected, atol=1e-6)
+    assert not np.allclose(warm.probabilities.array, cold.probabilities.array, atol=1e-3)
+    assert np.array_equal(warm.labels.array, cold.labels.array)
+
+
+def test_a_model_that_carries_a_temperature_uses_it(make_plan, make_scan, tmp_path):
+    plan = make_plan()
+    network = build_network(plan.configuration().network, 1, 3, seed=3)
+    facts = Facts(created="2026-11-20", cases=1, patients=1)
+    weights = {"3d_fullres": {0: network.state_dict()}}
+    write_model(tmp_path / "model", plan=plan, weights=weights, card="", facts=facts)
+    assert Segmenter.open(tmp_path / "model").temperature == 1
+    write_calibration(tmp_path / "model", Calibration(temperature=2.5, cases=4))
+    assert Segmenter.open(tmp_path / "model").temperature == 2.5
 
 
 def test_files_of_weights_segment(make_plan, make_scan, tmp_path):

@@ -3,9 +3,11 @@ import pickle
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from delineate.errors import ModelError
 from delineate.networks import (
+    Calibration,
     CleanUp,
     Facts,
     Model,
@@ -13,6 +15,7 @@ from delineate.networks import (
     inputs_of,
     load_network,
     required,
+    write_calibration,
     write_model,
 )
 
@@ -114,6 +117,37 @@ def test_weights_that_the_plan_no_longer_describes_are_refused(make_plan, folder
     plan = make_plan(cascade=True)
     with pytest.raises(ModelError, match=r"weights of 3d_cascade_fullres in the plan.*Was the plan edited"):
         load_network(plan, "3d_cascade_fullres", folder / "3d_fullres" / "fold_1.safetensors")
+
+
+def test_a_model_may_say_how_sure_it_should_be(folder):
+    assert Model.open(folder).calibration is None
+    before = Model.open(folder)
+    calibration = Calibration(temperature=1.7, low=1.5, high=1.9, cases=12)
+    model = write_calibration(folder, calibration)
+    assert model.calibration == Model.open(folder).calibration == calibration
+    assert model.digest != before.digest
+    assert model.manifest.files.items() > before.manifest.files.items()
+    assert "calibration.json" in model.manifest.files
+
+
+def test_a_model_that_says_so_is_not_told_again(folder):
+    write_calibration(folder, Calibration(temperature=1.7, cases=12))
+    with pytest.raises(ModelError, match=r"carries a temperature already, 1\.700.*delineate pack RUN MODEL"):
+        write_calibration(folder, Calibration(temperature=1.2, cases=12))
+    assert Model.open(folder).calibration.temperature == 1.7
+
+
+def test_a_calibration_that_was_altered_is_refused(folder):
+    write_calibration(folder, Calibration(temperature=1.7, cases=12))
+    file = folder / "calibration.json"
+    file.write_text(file.read_text().replace("1.7", "0.1"))
+    refused(folder, "calibration.json differ from what was packed")
+
+
+@pytest.mark.parametrize("temperature", [0, -1, float("inf"), float("nan")])
+def test_what_is_no_temperature_is_no_calibration(temperature):
+    with pytest.raises(ValidationError, match="temperature"):
+        Calibration(temperature=temperature, cases=1)
 
 
 def refused(folder, message):

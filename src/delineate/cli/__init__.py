@@ -12,6 +12,7 @@ import typer
 
 from delineate.cli import (
     audit,
+    calibrate,
     change,
     check,
     compare,
@@ -20,6 +21,7 @@ from delineate.cli import (
     deidentify,
     deliver,
     evaluate,
+    forecast,
     gate,
     import_dicom,
     import_nnunet,
@@ -59,9 +61,11 @@ VERBS = (
     compare,
     gate,
     subgroups,
+    calibrate,
     raters,
     consensus,
     change,
+    forecast,
     report,
     pack,
     segment,

@@ -50,13 +50,14 @@ Indices = npt.NDArray[np.int16]  # (i, j, k) 0 background, n the n-th label of t
 class Segmenter:
     """A plan and its trained networks.
 
-    networks   per configuration one network per fold, on `device`; the configurations in the plan's `use`
-               are averaged, and what a cascade builds on is run before it
-    cleanup    what is removed afterwards; None leaves everything
-    step       longest step between windows, as a share of the patch
-    mirror     whether to average over mirrored copies, along the axes that were mirrored in training
-    precision  what convolutions compute in; "auto" is bf16 where the device multiplies it
-    batch      windows predicted at once; None is as many as fill the device
+    networks     per configuration one network per fold, on `device`; the configurations in the plan's `use`
+                 are averaged, and what a cascade builds on is run before it
+    cleanup      what is removed afterwards; None leaves everything
+    step         longest step between windows, as a share of the patch
+    mirror       whether to average over mirrored copies, along the axes that were mirrored in training
+    precision    what convolutions compute in; "auto" is bf16 where the device multiplies it
+    batch        windows predicted at once; None is as many as fill the device
+    temperature  of the probabilities that are kept: above 1, less sure than the networks. Labels stay
     """
 
     plan: Plan
@@ -67,6 +68,7 @@ class Segmenter:
     mirror: bool = False
     precision: Precision = "auto"
     batch: int | None = None
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         needed = required(self.plan)
@@ -107,6 +109,7 @@ class Segmenter:
             step=step,
             mirror=mirror,
             precision=precision,
+            temperature=model.calibration.temperature if model.calibration else 1.0,
         )
 
     def segment(
@@ -191,10 +194,24 @@ class Segmenter:
     def _volume(self, verdict: Verdict, cropped: Geometry, scan: Geometry) -> Volume | None:
         if verdict.probabilities is None:
             return None
-        array = resample(verdict.probabilities, cropped, scan, order=0, outside=0)
+        kept = warmed(verdict.probabilities, self.temperature, exclusive=self.plan.labels.exclusive)
+        array = resample(kept, cropped, scan, order=0, outside=0)
         if self.plan.labels.exclusive:
             array[0][~inside(cropped, scan)] = 1
         return Volume(array, scan, self.plan.labels.outputs)
+
+
+def warmed(
+    probabilities: npt.NDArray[np.float32], temperature: float, *, exclusive: bool
+) -> npt.NDArray[np.float32]:
+    """The same array (class, i, j, k) with its probabilities at a temperature, plane by plane."""
+    if temperature != 1:
+        from delineate.evaluation.calibration import tempered  # seldom, and not quickly imported
+
+        for number in range(probabilities.shape[1]):
+            plane = probabilities[:, number]
+            plane[...] = tempered(plane, temperature, exclusive=exclusive)
+    return probabilities
 
 
 def check_channels(scan: Volume, plan: Plan) -> None:

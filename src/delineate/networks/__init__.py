@@ -9,12 +9,23 @@ from delineate.networks.build import (
     seed_spec,
 )
 from delineate.networks.facts import Facts, Score, card
-from delineate.networks.model import CleanUp, Manifest, Model, Weights, load_network, required, write_model
+from delineate.networks.model import (
+    Calibration,
+    CleanUp,
+    Manifest,
+    Model,
+    Weights,
+    load_network,
+    required,
+    write_calibration,
+    write_model,
+)
 from delineate.networks.precision import Precision, autocast_type, device_of
 from delineate.networks.seed import SeedUNet2d, SeedUNet3d
 from delineate.networks.unet import ResidualUNet, UNet
 
 __all__ = [
+    "Calibration",
     "CleanUp",
     "Facts",
     "Manifest",
@@ -37,5 +48,6 @@ __all__ = [
     "parameters",
     "required",
     "seed_spec",
+    "write_calibration",
     "write_model",
 ]

@@ -3,6 +3,7 @@
     MODEL/
       manifest.json                      version, facts, SHA-256 of every other file
       plan.json labels.json cleanup.json what was decided, as records
+      calibration.json                   how sure it should be, where that was measured
       CARD.md                            what it is, for people
       3d_fullres/fold_0.safetensors ...  the weights, one file per fold
 
@@ -29,7 +30,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from delineate.errors import ModelError, RecordError
-from delineate.io.disk import file_digest, replacing
+from delineate.io.disk import file_digest, replacing, write_text
 from delineate.networks.build import blueprint, inputs_of
 from delineate.networks.facts import Facts
 from delineate.networks.precision import device_of
@@ -40,6 +41,7 @@ from delineate.space import LabelSchema
 MANIFEST = "manifest.json"
 VERSION = 1
 RECORDS = ("plan.json", "labels.json", "cleanup.json", "CARD.md")
+CALIBRATION = "calibration.json"  # may be there
 WEIGHTS = re.compile(r"(2d|3d_fullres|3d_lowres|3d_cascade_fullres)/fold_(\d+)\.safetensors")
 REPACK = "Copy the model folder from its source again, or make it anew with:  delineate pack RUN MODEL"
 
@@ -57,6 +59,19 @@ class CleanUp(Record):
     foreground: bool = False
     structures: tuple[str, ...] = ()
     reasons: dict[str, str] = Field(default_factory=dict)
+
+
+class Calibration(Record):
+    """How sure a model should be: its probabilities p become p^(1/temperature). Labels stay.
+
+    low, high  the 95 % interval of the temperature
+    cases      on which it was fitted
+    """
+
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    low: float | None = None
+    high: float | None = None
+    cases: int = Field(ge=1)
 
 
 class Manifest(Record):
@@ -77,6 +92,7 @@ class Model:
     cleanup: CleanUp
     manifest: Manifest
     card: str
+    calibration: Calibration | None = None
 
     @classmethod
     def open(cls, folder: Path | str) -> Model:
@@ -99,6 +115,7 @@ class Model:
             cleanup=CleanUp.load(folder / "cleanup.json"),
             manifest=manifest,
             card=(folder / "CARD.md").read_text(encoding="utf-8"),
+            calibration=_calibration(folder, manifest),
         )
         _check_weights(folder, plan, model.folds)
         return model
@@ -191,6 +208,29 @@ def write_model(
     return Model.open(folder)
 
 
+def write_calibration(folder: Path, calibration: Calibration) -> Model:
+    """Adds to a model how sure it should be, and opens it.
+
+    Raises:
+        ModelError: the model is not whole, or carries a calibration: its probabilities are changed already.
+    """
+    model = Model.open(folder)
+    if model.calibration is not None:
+        raise ModelError(
+            f"{folder}: carries a temperature already, {model.calibration.temperature:.3f}. Probabilities "
+            "that it wrote are changed by it, and a second one would be on top of it. Pack the model anew:  "
+            "delineate pack RUN MODEL"
+        )
+    write_text(folder / CALIBRATION, calibration.to_json())
+    files = model.manifest.files | {CALIBRATION: file_digest(folder / CALIBRATION)}
+    write_text(folder / MANIFEST, model.manifest.but(files=dict(sorted(files.items()))).to_json())
+    return Model.open(folder)
+
+
+def _calibration(folder: Path, manifest: Manifest) -> Calibration | None:
+    return Calibration.load(folder / CALIBRATION) if CALIBRATION in manifest.files else None
+
+
 def _refuse_other(folder: Path) -> None:
     """A model takes the place of an older one, and of nothing else."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
@@ -234,7 +274,8 @@ def _manifest(folder: Path) -> Manifest:
 
 def _check_names(folder: Path, manifest: Manifest) -> None:
     """Every name is one of ours: so none leads out of the folder, and none is a file that runs code."""
-    foreign = [n for n in manifest.files if n not in RECORDS and not WEIGHTS.fullmatch(n)]
+    ours = {*RECORDS, CALIBRATION}
+    foreign = [n for n in manifest.files if n not in ours and not WEIGHTS.fullmatch(n)]
     if foreign:
         raise ModelError(
             f"{folder / MANIFEST}: lists files that have no place in a model: {', '.join(foreign[:5])}. "

@@ -130,66 +130,53 @@ class CalibrationReport(Record):
         before, after = (self.pooled(self.names[0], "everywhere", after=done).ece for done in (False, True))
         return before is None or (after is not None and after <= before)
 
+    @property
+    def reading(self) -> str:
+        """How to read the table of errors."""
+        return (
+            f"{len(self.cases)} cases, {self.rules.bins} bins. ECE of a case: mean of the errors of single "
+            "cases [95 % interval over patients]; one pool of all voxels hides what cancels between them. "
+            "Foreground: where the model sees a structure; boundary: within "
+            f"{self.rules.band_mm:g} mm of a boundary that it sees."
+        )
+
+    @property
+    def told(self) -> str:
+        """What the temperature is, and whether to use it."""
+        t = self.temperature
+        ends = "" if t.low is None or t.high is None else f" [95 % interval {t.low:.3f} to {t.high:.3f}]"
+        parts = [f"Temperature {t.value:.3f}{ends}, fitted on these {t.cases} cases. No label changes."]
+        if t.note:
+            parts.append(f"{t.note[0].upper()}{t.note[1:]}.")
+        if not self.is_better:
+            parts.append("It does not lower the expected calibration error of these cases: do not use it.")
+        return " ".join(parts)
+
+    def table(self) -> tuple[tuple[str, ...], list[list[str]]]:
+        """Heads and rows of the errors of every name in every region."""
+        errors = ("ECE", "ECE of a case", "ACE", "MCE", "adaptive", "Brier", "NLL")
+        by_case = {(o.name, o.where): o for o in self.over_cases}
+        rows = []
+        for s in (s for s in self.scores if s.case is None):
+            numbers = (s.ace, s.mce, s.adaptive, s.brier, s.nll)
+            row = [s.name, s.where, str(s.voxels), _n(s.ece), _over(by_case[s.name, s.where])]
+            rows.append([*row, *map(_n, numbers), _n(s.excess, "+.3f")])
+        return ("of", "where", "voxels", *errors, "too sure by"), rows
+
     def to_markdown(self) -> str:
         """The table of errors, and what a temperature would do."""
-        return "\n\n".join([_errors(self), _reading(self), _heat(self), _told(self)]) + "\n"
+        errors, heat = markdown_table(*self.table()), markdown_table(*heat_rows(self))
+        return f"{errors}\n\n{self.reading}\n\n{heat}\n\n{self.told}\n"
 
 
-# --- words
-
-
-def _errors(report: CalibrationReport) -> str:
-    heads = (
-        "of",
-        "where",
-        "voxels",
-        "ECE",
-        "ECE of a case",
-        "ACE",
-        "MCE",
-        "adaptive",
-        "Brier",
-        "NLL",
-        "too sure by",
-    )
-    by_case = {(o.name, o.where): o for o in report.over_cases}
-    rows = []
-    for s in (s for s in report.scores if s.case is None):
-        numbers = (s.ace, s.mce, s.adaptive, s.brier, s.nll)
-        case = _over(by_case[s.name, s.where])
-        rows.append(
-            [s.name, s.where, str(s.voxels), _n(s.ece), case, *map(_n, numbers), _n(s.excess, "+.3f")]
-        )
-    return markdown_table(heads, rows)
-
-
-def _reading(report: CalibrationReport) -> str:
-    return (
-        f"{len(report.cases)} cases, {report.rules.bins} bins. ECE of a case: mean of the errors of single "
-        "cases [95 % interval over patients]; one pool of all voxels hides what cancels out between them. "
-        "Foreground: where the model sees a structure; boundary: within "
-        f"{report.rules.band_mm:g} mm of a boundary that it sees."
-    )
-
-
-def _heat(report: CalibrationReport) -> str:
+def heat_rows(report: CalibrationReport) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Heads and rows of what the temperature does to the pooled errors."""
     rows = []
     for after in report.after:
         before = report.pooled(after.name, after.where)
         pairs = [(before.ece, after.ece), (before.ace, after.ace), (before.nll, after.nll)]
         rows.append([after.name, after.where, *(f"{_n(a)} → {_n(b)}" for a, b in pairs)])
-    return markdown_table(("of", "where", "ECE", "ACE", "NLL"), rows)
-
-
-def _told(report: CalibrationReport) -> str:
-    t = report.temperature
-    ends = "" if t.low is None or t.high is None else f" [95 % interval {t.low:.3f} to {t.high:.3f}]"
-    parts = [f"Temperature {t.value:.3f}{ends}, fitted on these {t.cases} cases. No label changes."]
-    if t.note:
-        parts.append(f"{t.note[0].upper()}{t.note[1:]}.")
-    if not report.is_better:
-        parts.append("It does not lower the expected calibration error of these cases: do not use it.")
-    return " ".join(parts)
+    return ("of", "where", "ECE", "ACE", "NLL"), rows
 
 
 def _over(found: OverCases) -> str:
