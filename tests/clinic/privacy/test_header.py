@@ -156,12 +156,15 @@ def test_structured_content_is_dummied_or_cleaned(treated, key):
                 [
                     item(ValueType="TEXT", TextValue="Ada Quillfeather has a nodule"),
                     item(ValueType="UIDREF", UID="1.2.3.4.5.6"),
+                    item(ContentSequence=Sequence([item(UID="1.2.3.4.5.6", TextValue="by Ada")])),
                 ]
             )
         }
 
     basic = treated(**content()).ContentSequence
     assert (basic[0].ValueType, basic[0].TextValue) == ("TEXT", "REMOVED")
+    assert basic[2].ContentSequence[0].UID == key.uid("1.2.3.4.5.6")
+    assert basic[2].ContentSequence[0].TextValue == "REMOVED"
     cleaned = treated("structured", **content()).ContentSequence
     assert cleaned[0].TextValue == "has a nodule"
     assert key.uid("1.2.3.4.5.6") == cleaned[1].UID

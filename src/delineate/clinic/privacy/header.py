@@ -211,12 +211,18 @@ def _dummy(element: DataElement, rules: Rules, tally: Tally) -> DataElement:
 def _dummied(item: Dataset, rules: Rules, tally: Tally) -> Dataset:
     """An item whose structure and codes stay and whose free values say nothing."""
     _treat(item, rules, tally)
+    _hollow(item, rules, tally)
+    return item
+
+
+def _hollow(item: Dataset, rules: Rules, tally: Tally) -> None:
+    """Puts dummies in the place of free values, in place; what is treated already is not treated again."""
     for element in list(item):
         if element.VR == "SQ":
-            element.value = [_dummied(inner, rules, tally) for inner in element.value]
+            for inner in element.value:
+                _hollow(inner, rules, tally)
         elif element.VR in ("LT", "PN", "ST", "UC", "UR", "UT", *DATES, *BYTES) and not element.is_empty:
             item[element.tag] = _dummy(element, rules, tally)
-    return item
 
 
 def _clean(content: Dataset, element: DataElement, rules: Rules, tally: Tally) -> None:
