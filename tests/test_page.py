@@ -2,7 +2,18 @@ from html.parser import HTMLParser
 
 from markupsafe import Markup
 
-from delineate.page import Figure, Gallery, Items, Picture, Section, Table, Wide, picture_uri, render_page
+from delineate.page import (
+    Figure,
+    Gallery,
+    Items,
+    Picture,
+    Section,
+    Table,
+    Wide,
+    picture_uri,
+    render_page,
+    stacked,
+)
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "img", "br", "circle", "line", "rect"}
@@ -83,3 +94,9 @@ def test_what_is_not_given_leaves_no_empty_box():
 
 def test_pictures_stand_in_the_page_itself():
     assert picture_uri(b"abc") == "data:image/png;base64,YWJj"
+
+
+def test_an_interval_stands_below_its_value():
+    assert stacked("0.9 [0.8, 1.0]") == ("0.9", "0.8 to 1.0")
+    assert stacked("liver") == "liver"
+    assert stacked("1 [0, 2] to 3 [2, 4]") == "1 [0, 2] to 3 [2, 4]"

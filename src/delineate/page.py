@@ -110,6 +110,12 @@ def render_page(
     )
 
 
+def stacked(text: str) -> Cell:
+    """A value with its interval, "0.9 [0.8, 1.0]", as a cell with the interval below."""
+    value, bracket, rest = text.partition(" [")
+    return (value, rest.removesuffix("]").replace(", ", " to ")) if bracket and rest.count("]") == 1 else text
+
+
 def picture_uri(png: bytes) -> str:
     """The bytes of a PNG as an address that stands in the page itself."""
     return "data:image/png;base64," + base64.b64encode(png).decode()

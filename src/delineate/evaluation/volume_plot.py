@@ -20,7 +20,7 @@ from delineate.evaluation.volume_agreement import (
     volume_agreement,
     volume_cells,
 )
-from delineate.page import Items, Section, Table
+from delineate.page import Items, Section, Table, stacked
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 340, 78, 110, 34, 44
 MARGIN = 0.06  # of the span of what is shown, on each side
@@ -29,6 +29,7 @@ FARTHEST = (
 )
 TICKS = 5
 
+LIMITS = frozenset({3, 5})  # columns of two values with an interval each
 MOST_PLOTS = 6  # structures drawn; all are in the table
 
 Scale = Callable[[float], float]
@@ -40,7 +41,7 @@ def volume_section(report: Report) -> Section:
     Of many structures those with the largest differences for their size are drawn.
     """
     found = volume_agreement(report)
-    rows = [volume_cells(one) for one in found]
+    rows = [[stacked(cell) for cell in volume_cells(one)] for one in found]
     caption = (
         "Value [95 % interval]. Differences are prediction less reference; percent of the mean of both. "
         "A perfect volume may have no overlap at all: read this beside Dice."
@@ -49,7 +50,7 @@ def volume_section(report: Report) -> Section:
     drawn = sorted((one for one in found if one.ml), key=_width, reverse=True)[:MOST_PLOTS]
     plots = [bland_altman_plot(one) for one in found if one in drawn]
     return Section(
-        "Volumes", (Table(VOLUME_HEADS, rows, caption), *([Items(notes)] if notes else []), *plots)
+        "Volumes", (Table(VOLUME_HEADS, rows, caption, LIMITS), *([Items(notes)] if notes else []), *plots)
     )
 
 
