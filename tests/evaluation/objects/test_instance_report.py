@@ -99,6 +99,15 @@ def test_kinds_have_rows_of_their_own(cells):
     assert [counts.reference for counts in report.counts] == [2, 1, 1]
 
 
+def test_kinds_in_some_cases_only_are_refused(cells):
+    kinds = {1: "stroma"}
+    pairs = {"a": (cells([1], kinds=kinds), cells([1], kinds=kinds)), "b": (cells([1]), cells([1]))}
+    with pytest.raises(DataError, match="b: its objects have no kinds, those of other cases have"):
+        evaluate_instances(list(pairs), pairs.__getitem__)
+    pairs["b"] = cells([]), cells([])
+    assert evaluate_instances(list(pairs), pairs.__getitem__).values("pq", "stroma") == {"a": 1, "b": None}
+
+
 def test_scores_rank_the_objects_of_all_cases_together(cells):
     """By hand: right, wrong, right; half of what there is to find is never proposed."""
     pairs = {

@@ -89,6 +89,10 @@ class CaseInstances:
         """The part of it that is of a kind in both maps; `ALL` is everything."""
         if kind == ALL:
             return self
+        if not any(self._kinds) and len(self.overlaps.reference_ids) + len(self.overlaps.prediction_ids):
+            raise DataError(
+                f"{self.case}: its objects have no kinds, those of other cases have; give all or none"
+            )
         here, there = (np.array([k == kind for k in kinds], bool) for kinds in self._kinds)
         scores = None if self.scores is None else self.scores[there]
         return CaseInstances(self.case, self.overlaps.among(here, there), (), (), scores)
