@@ -163,7 +163,7 @@ def test_structured_content_is_dummied_or_cleaned(treated, key):
 
     basic = treated(**content()).ContentSequence
     assert (basic[0].ValueType, basic[0].TextValue) == ("TEXT", "REMOVED")
-    assert basic[2].ContentSequence[0].UID == key.uid("1.2.3.4.5.6")
+    assert key.uid("1.2.3.4.5.6") == basic[2].ContentSequence[0].UID
     assert basic[2].ContentSequence[0].TextValue == "REMOVED"
     cleaned = treated("structured", **content()).ContentSequence
     assert cleaned[0].TextValue == "has a nodule"
