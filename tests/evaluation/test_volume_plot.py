@@ -103,5 +103,5 @@ def test_the_section_has_a_line_for_each_structure_and_draws_those_that_agree_le
 def test_the_section_of_nothing_is_a_table_of_dashes(made_report):
     nothing = {"dice": [None, None], "volume_reference": [0, 0], "volume_prediction": [0, 0]}
     table, notes = volume_section(made_report({"cyst": nothing})).parts
-    assert table.rows[0][1:4] == ("0", "-", "-")
+    assert table.rows[0][1:4] == ["0", "-", "-"]
     assert notes.texts == ("cyst: 2 cases without the structure in either are left out.",)
