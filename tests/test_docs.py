@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -34,6 +35,7 @@ from pydicom.dataset import FileMetaDataset
 from typer.testing import CliRunner
 
 from delineate.cli import app
+from delineate.clinic import Maker, make_result, open_series, write_rtstruct
 from delineate.dataset import Dataset, LabelTable, Splits, read_label_table
 from delineate.dataset.table_file import read_table
 from delineate.evaluation.follow_up import read_days
@@ -103,6 +105,7 @@ def write_series(folder: Path) -> Path:
         item.SOPClassUID = item.file_meta.MediaStorageSOPClassUID = pydicom.uid.MRImageStorage
         item.SOPInstanceUID = item.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
         item.SeriesInstanceUID, item.Modality, item.PatientID = "1.2.3", "MR", "phantom"
+        item.StudyInstanceUID, item.FrameOfReferenceUID = "1.2.1", "1.2.2"
         item.Rows = item.Columns = 16
         item.SamplesPerPixel, item.PhotometricInterpretation = 1, "MONOCHROME2"
         item.BitsAllocated, item.BitsStored, item.HighBit, item.PixelRepresentation = 16, 16, 15, 0
@@ -138,7 +141,7 @@ class Things:
 
     @staticmethod
     def named(name: str) -> str:
-        return {"scan": "scan.nii.gz"}.get(name, name)
+        return {"scan": "scan.nii.gz", "labels": "labels.nii.gz"}.get(name, name)
 
     def make_heads(self, to: Path) -> None:
         write_heads(to, 8)
@@ -155,6 +158,23 @@ class Things:
 
     def make_series(self, to: Path) -> None:
         write_series(to)
+
+    def make_labels(self, to: Path) -> None:
+        """Labels for the series: LPS+ millimetres are its pixels."""
+        found = balls(np.random.default_rng(3), size=16)[1].array
+        grid = Geometry(found.shape, np.diag([-1.0, -1.0, 1.0, 1.0]))
+        write_labels(LabelMap(found, grid, LabelSchema.of("liver", "liver tumour")), to.with_name("l.nii.gz"))
+        shutil.move(to.with_name("l.nii.gz"), to)
+
+    def make_download(self, to: Path) -> None:
+        """A series with contours, in folders that do not say that they belong together."""
+        write_series(to / "images")
+        found = balls(np.random.default_rng(3), size=16)[1].array
+        grid = Geometry(found.shape, np.diag([-1.0, -1.0, 1.0, 1.0]))
+        labels = LabelMap(found, grid, LabelSchema.of("liver", "liver tumour"))
+        series = open_series(to / "images")
+        result = make_result(labels, series, Maker("MANUAL"), when=datetime(2026, 1, 2))
+        write_rtstruct(result, to / "contours.dcm")
 
     def make_new(self, to: Path) -> None:
         scan = Dataset.open(write_heads(to.with_name("one_head"), 1))
@@ -193,6 +213,8 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "model-folder.md": ("work",),
     "leakage.md": ("heads",),
     "deidentify.md": ("series",),
+    "deliver-to-the-hospital.md": ("series", "labels"),
+    "dicom-training-data.md": ("download",),
     "audit-log.md": ("series",),
     "follow-up.md": ("before", "after", "reader_1", "reader_2"),
 }
@@ -413,7 +435,7 @@ def test_every_folder_has_its_reference_page():
 
 def test_the_readme_names_every_verb():
     verbs = {command.name for command in app.registered_commands}
-    table = set(re.findall(r"^\| `(\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    table = set(re.findall(r"^\| `([\w-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert table | {"run"} == verbs
 
 
