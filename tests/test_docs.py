@@ -22,7 +22,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -38,10 +38,11 @@ from delineate.cli import app
 from delineate.clinic import Maker, make_result, open_series, write_rtstruct
 from delineate.dataset import Dataset, LabelTable, Splits, read_label_table
 from delineate.dataset.table_file import read_table
+from delineate.evaluation import learning_curve, read_curve
 from delineate.evaluation.follow_up import read_days
 from delineate.io import read_geometry, write_labels, write_volume
 from delineate.io.disk import write_json
-from delineate.pipeline import PlanWishes, Unwatched, run
+from delineate.pipeline import MeasureWishes, PlanWishes, Unwatched, evaluate_folders, run
 from delineate.space import Geometry, LabelMap, LabelSchema, Volume
 from delineate.space.phantoms import balls, head
 
@@ -176,6 +177,23 @@ class Things:
         result = make_result(labels, series, Maker("MANUAL"), when=datetime(2026, 1, 2))
         write_rtstruct(result, to / "contours.dcm")
 
+    def make_references(self, to: Path) -> None:
+        write_predictions(to, 0)
+
+    def make_predicted_old(self, to: Path) -> None:
+        write_predictions(to, 5)
+
+    def make_predicted_newer(self, to: Path) -> None:
+        write_predictions(to, 4)
+
+    def make_measured(self, to: Path) -> None:
+        references = write_predictions(to.with_name("measured_references"), 0)
+        predictions = write_predictions(to.with_name("measured_predictions"), 3)
+        evaluate_folders(references, predictions, to, MeasureWishes(), Unwatched())
+
+    def make_other(self, to: Path) -> None:
+        self.make_measured(to)
+
     def make_new(self, to: Path) -> None:
         scan = Dataset.open(write_heads(to.with_name("one_head"), 1))
         for file, ending in zip(scan.cases[0].images, ENDINGS.values(), strict=True):
@@ -201,6 +219,17 @@ class Things:
         run(write_hippocampi(to.with_name("one_channel_data")), to, PlanWishes(steps=1), Unwatched())
 
 
+def write_predictions(folder: Path, missing: int) -> Path:
+    """Labels of twelve phantoms as a model would draw them that misses the ends of every ball."""
+    for number in range(12):
+        labels = balls(np.random.default_rng(number), size=16)[1]
+        found = labels.array.copy()
+        if missing:
+            found[: missing + number % 2] = 0
+        write_labels(replace(labels, array=found), folder / f"case_{number:02d}.nii.gz")
+    return folder
+
+
 WORLDS = {  # page -> what lies in its folder before it begins
     "README.md": ("heads",),
     "hippocampus-in-ten-minutes.md": ("Task04_Hippocampus",),
@@ -216,6 +245,8 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "deliver-to-the-hospital.md": ("series", "labels"),
     "dicom-training-data.md": ("download",),
     "audit-log.md": ("series",),
+    "compare-two-models.md": ("references", "predicted_old", "predicted_newer", "other"),
+    "how-many-cases.md": ("measured",),
     "follow-up.md": ("before", "after", "reader_1", "reader_2"),
 }
 
@@ -319,6 +350,8 @@ class Reader:
                 assert isinstance(Splits.read(file, Dataset.open(self.folder / "heads")), Splits)
             case "visits.csv":
                 assert read_days(file)
+            case "curve.csv":
+                assert learning_curve(*read_curve(file)).fits
             case "dataset.csv" | "cases.csv":
                 assert read_table(file).rows
             case "dataset.json" | "cohort.json" | "pointer.json":
@@ -346,7 +379,7 @@ def draw(file: Path) -> None:
     """A tiny scan or its labels, whichever the name of a file says; no two scans are alike."""
     rng = np.random.default_rng(list(file.name.encode() + file.parent.name.encode()))
     here = {*file.parent.parts[-2:], *re.split(r"[\W_]", file.name)}
-    is_labels = bool(here & {"labels", "labelsTr", "seg", "lesions"})
+    is_labels = bool(here & {"labels", "labelsTr", "seg", "lesions", "references", "predictions"})
     if file.suffix == ".png":
         grid, values = Geometry.of_image((24, 20)), [0, 128, 255]
     else:
