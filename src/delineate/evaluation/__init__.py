@@ -36,7 +36,7 @@ from delineate.evaluation.objects.instance_map import InstanceMap, read_instance
 from delineate.evaluation.objects.instance_report import InstanceReport, evaluate_instances
 from delineate.evaluation.objects.instances import InstanceRules
 from delineate.evaluation.objects.lesion_report import LesionReport, evaluate_lesions
-from delineate.evaluation.objects.lesions import LesionRules, Lesions
+from delineate.evaluation.objects.lesions import LESION_RULES, LesionRules, Lesions
 from delineate.evaluation.objects.matching import Overlaps
 from delineate.evaluation.overlap import Confusion, ConfusionTable, EmptyPolicy
 from delineate.evaluation.scores import Counts, Overall, Report, Row, Summary, read_report, write_report
@@ -56,6 +56,7 @@ from delineate.evaluation.volume import Volumes
 from delineate.evaluation.volume_agreement import VolumeAgreement, VolumePair, volume_agreement
 
 __all__ = [
+    "LESION_RULES",
     "LITERATURE",
     "MEASURES",
     "METHODS",

@@ -11,7 +11,7 @@ from scipy import ndimage
 from delineate.errors import GeometryError
 from delineate.evaluation import LesionRules, Lesions, area_distances
 from delineate.evaluation.objects.findings import Detected
-from delineate.evaluation.objects.lesions import BRATS
+from delineate.evaluation.objects.lesions import BRATS, LESION_RULES
 from delineate.space import Geometry
 
 SHAPE = (9, 8, 6)
@@ -367,6 +367,12 @@ def test_rules_say_themselves_in_words():
     assert LesionRules.brats("GLI").words == "26 neighbours, joined within 3 dilations, above 50 mm³"
     assert LesionRules().words_of_found == "reached"
     assert LesionRules.lits().words_of_found == "merged, overlap > 0.5"
+
+
+def test_rules_have_names():
+    assert list(LESION_RULES) == ["plain", "GLI", "SSA", "PED", "MEN", "MET", "LITS"]
+    assert LESION_RULES["MET"] == LesionRules.brats("MET")
+    assert LESION_RULES["plain"] == LesionRules()
 
 
 def test_rules_that_contradict_themselves_are_refused():

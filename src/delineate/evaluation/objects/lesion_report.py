@@ -143,7 +143,7 @@ class LesionReport(Record):
             (s.structure, s.dice.words, s.lesion_dice.words, s.lesion_hd95.words) for s in self.summaries
         ]
         sizes = [
-            (band.structure, _size(band), f"{band.lesions}", band.recall.words, band.lesion_dice.words)
+            (band.structure, size_words(band), f"{band.lesions}", band.recall.words, band.lesion_dice.words)
             for band in self.sizes
         ]
         return "\n\n".join(
@@ -176,7 +176,8 @@ def _csv(heads: Sequence[str], rows: Iterator[Iterator[str]]) -> str:
     return text.getvalue()
 
 
-def _size(band: SizeBand) -> str:
+def size_words(band: SizeBand) -> str:
+    """From which to which size, in ml."""
     if band.up_to_ml is None:
         return f"above {band.above_ml:.3g}" if band.above_ml else "all"
     return f"{band.above_ml:.3g} to {band.up_to_ml:.3g}"

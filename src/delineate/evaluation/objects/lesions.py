@@ -101,6 +101,14 @@ class LesionRules(Record):
         return "reached" if self.found == "reached" else f"{self.found}, overlap > {self.overlap:g}"
 
 
+LESION_RULES: dict[str, LesionRules] = {
+    "plain": LesionRules(),
+    **{task: LesionRules.brats(task) for task in BRATS},
+    "LITS": LesionRules.lits(),
+}
+"""Rules by name: plain, the tasks of BraTS 2023, and LiTS."""
+
+
 class Lesion(Record):
     """One lesion of the reference, and what became of it."""
 
