@@ -148,8 +148,8 @@ def _only(path: Path) -> Series:
     header = read_header(path)
     if kind := object_kind(path, header):
         raise DataError(
-            f"{path}: is {kind}, not a scan.\n  Name an image, or the folder of its series; turn contours "
-            f"and segments into NIfTI or NRRD first (3D Slicer, dcmqi, plastimatch)."
+            f"{path}: is {kind}, not a scan.\n  Name an image, or the folder of its series; contours and "
+            f"segments become labels with  delineate import-dicom FOLDER OUT"
         )
     frames = frames_of(path, header)
     return Series(path, frames[0].series_uid, frames[0].modality, frames)
