@@ -37,6 +37,7 @@ SLENDER = 2.1  # pieces are cut until no edge is so many times the shortest: all
 CUTS = 32  # of the longest edge, at most
 FIRST = 4  # pieces looked at for every point, before it is asked which others may be nearer
 AT_ONCE = 2**16  # pairs of a point and a piece
+STEPS = 2000  # to cells that are looked into before a tree is built: those within seven voxels of cubes
 EVERY = 16  # cells, before those that are done are left aside
 CUBE = np.array(list(product((-1.0, 1.0), repeat=3)))
 
@@ -63,7 +64,8 @@ class Table:
 
     shares  corners in the cell between voxel centres, from 0 to 1
     pieces  the same in mm
-    first, counts  (256,) of each code
+    first, counts  (code,) where those of each code begin, and how many there are
+    shape   cells of the meshes
     """
 
     shares: Pieces
@@ -71,7 +73,7 @@ class Table:
     first: Counts
     counts: Counts
     linear: Matrix
-    shape: Shape  # cells of the meshes
+    shape: Shape
 
     @cached_property
     def outlines(self) -> Outlines:
@@ -79,9 +81,19 @@ class Table:
         return Outlines.of(self.pieces)
 
     @cached_property
+    def centroids(self) -> tuple[Points, Indices]:
+        """(place, 3) where in a cell centroids lie, from 0 to 1, and (piece,) which place is whose.
+
+        There are few: corners lie on halves, so centroids on twelfths.
+        """
+        twelfths = np.round(12 * self.shares.mean(axis=1)).astype(int)
+        places, which = np.unique(twelfths, axis=0, return_inverse=True)
+        return places / 12, which.reshape(-1)
+
+    @cached_property
     def steps(self) -> tuple[Indices, Numbers, Points]:
         """(step, 3) to the cells around and to itself, their lengths in mm, and `_least` of them."""
-        steps, lengths = steps_of(self.shape, self.linear)
+        steps, lengths = steps_of(self.shape, self.linear, STEPS)
         steps, lengths = np.insert(steps, 0, 0, axis=0), np.insert(lengths, 0, 0.0)
         return steps, lengths, _least(self, steps)
 
@@ -100,18 +112,19 @@ class Table:
         within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         return owner, self.first[codes][owner] + within
 
-    def into(self, which: Indices, codes: Codes, step: Indices) -> Numbers:
-        """From the centroid of each piece (n,) to the nearest piece of a cell one step on, by its code (n,).
+    def into(self, places: Indices, codes: Codes, step: Indices) -> Numbers:
+        """From a centroid's place (n,) to the nearest piece of the cell one step on, by its code (n,).
 
-        There are many cells and few kinds of them: each pair of piece and code is worked out once.
+        There are many cells and few kinds of them: each pair of place and code is worked out once.
         """
-        kinds = which * len(self.counts) + codes
-        is_there = np.zeros(len(self.pieces) * len(self.counts), bool)
+        centroids, _ = self.centroids
+        kinds = places * len(self.counts) + codes
+        is_there = np.zeros(len(centroids) * len(self.counts), bool)
         is_there[kinds] = True
         distinct = np.flatnonzero(is_there)
-        pieces, code = np.divmod(distinct, len(self.counts))
+        place, code = np.divmod(distinct, len(self.counts))
         owner, others = self.of(code)
-        points = self.pieces[pieces].mean(axis=1) - in_mm(step, self.linear)
+        points = _in_mm(centroids[place] - step, self.linear)
         heads = np.flatnonzero(np.diff(owner, prepend=-1))
         nearest = np.empty(len(is_there))
         nearest[distinct] = np.minimum.reduceat(self.outlines.distances(points[owner], others), heads)
@@ -181,7 +194,8 @@ def _searched(mesh: Mesh, other: Mesh) -> tuple[Numbers, Mask]:
     padded = np.pad(other.codes, [(int(m), int(m)) for m in margin])
     codes, shifts = padded.reshape(-1), steps @ np.array(padded.strides)
     around = np.ravel_multi_index(tuple(mesh.places + margin[:, None]), padded.shape)
-    found, which, left = np.full(len(around), np.inf), mesh.which, np.arange(len(around))
+    found, left = np.full(len(around), np.inf), np.arange(len(around))
+    which = table.centroids[1][mesh.which]
     for number, shift in enumerate(shifts):
         if number % EVERY == 0:
             left = left[later[which[left], number] < found[left]]
@@ -199,8 +213,8 @@ def _searched(mesh: Mesh, other: Mesh) -> tuple[Numbers, Mask]:
 
 
 def _least(table: Table, steps: Indices) -> npt.NDArray[np.float64]:
-    """(piece, step) what the centroid of a piece is at least away from all that a step's cell may hold."""
-    share = table.shares.mean(axis=1)[:, None]
+    """(place, step) what a centroid is at least away from all that the cell of a step may hold."""
+    share = table.centroids[0][:, None]
     gaps = np.maximum(0, np.maximum(steps - share, share - steps - 1))
     gaps = gaps / np.linalg.norm(np.linalg.inv(table.linear), axis=1)  # between the planes of voxels
     turns = table.linear.T @ table.linear

@@ -50,7 +50,7 @@ def in_mm(index: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], linear: Matrix) 
 
 def _searched(places: Indices, there: Mask, linear: Matrix) -> Numbers:
     """The distances of voxels, by flat index, that `there` does not have."""
-    steps, lengths = steps_of(there.shape, linear)
+    steps, lengths = steps_of(there.shape, linear, STEPS)
     margin = np.abs(steps).max(axis=0, initial=0)
     padded = np.pad(there, [(int(m), int(m)) for m in margin])
     index = np.stack(np.unravel_index(places, there.shape))
@@ -72,13 +72,13 @@ def _searched(places: Indices, there: Mask, linear: Matrix) -> Numbers:
     return found
 
 
-def steps_of(shape: Shape, linear: Matrix) -> tuple[npt.NDArray[np.int64], Numbers]:
-    """All steps (n, 3) up to a length, and their lengths in mm, from the shortest; not the one to itself."""
+def steps_of(shape: Shape, linear: Matrix, about: int) -> tuple[npt.NDArray[np.int64], Numbers]:
+    """All steps (n, 3) up to a length, about so many, from the shortest; and their lengths in mm."""
     axes = [axis for axis, count in enumerate(shape) if count > 1]
     spans = linear[:, axes]
     count = len(axes)
     content = np.sqrt(np.linalg.det(spans.T @ spans))  # of a voxel, along the axes that are there
-    reach = (STEPS * content * gamma(count / 2 + 1)) ** (1 / max(count, 1)) / np.sqrt(pi)
+    reach = (about * content * gamma(count / 2 + 1)) ** (1 / max(count, 1)) / np.sqrt(pi)
     across = np.linalg.norm(np.linalg.pinv(spans), axis=1)  # of the planes of voxels, per mm
     limits = np.zeros(3, int)
     limits[axes] = np.minimum(reach * across, np.array(shape)[axes] - 1)

@@ -175,11 +175,22 @@ class LabelMap:
             raise GeometryError(f"{self.array.shape} labels do not fit on {self.geometry!r}")
         if not np.issubdtype(self.array.dtype, np.integer):
             raise DataError(f"label values are whole numbers, got {self.array.dtype}")
-        unknown = sorted(set(np.unique(self.array.ravel(order="K")).tolist()) - set(self.schema.values))
+        unknown = [] if self._is_in_range else self._unknown
         if unknown:
             raise DataError(
                 f"label values {unknown} are not in the schema, which knows {list(self.schema.values)}"
             )
+
+    @property
+    def _is_in_range(self) -> bool:
+        """Whether the smallest and the largest value tell that all are known: a look, not a sort."""
+        known = self.schema.values
+        is_range = known[-1] - known[0] == len(known) - 1
+        return is_range and known[0] <= self.array.min() and bool(self.array.max() <= known[-1])
+
+    @property
+    def _unknown(self) -> list[int]:
+        return sorted(set(np.unique(self.array.ravel(order="K")).tolist()) - set(self.schema.values))
 
     def mask(self, structure: str) -> npt.NDArray[np.bool_]:
         """Where a structure (label or region, by name) is: (i, j, k) booleans."""
