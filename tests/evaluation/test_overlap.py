@@ -1,4 +1,5 @@
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -132,12 +133,14 @@ def test_confusion_agrees_with_the_sums_that_scikit_learn_makes(reference, predi
     assert counts.accuracy() == (y == p).mean()
 
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "overlap.json").read_text())
+HERE = Path(__file__).parent / "golden"
+GOLDEN = json.loads((HERE / "overlap.json").read_text())
+MADE = runpy.run_path(str(HERE / "overlap.py"))
 
 
 @pytest.mark.parametrize("case", GOLDEN["masks"], ids=lambda case: f"seed {case['seed']}")
 def test_overlap_is_exactly_that_of_scikit_learn(case):
-    reference, prediction = random_masks(case["seed"])
+    reference, prediction = MADE["masks_of"](case["seed"])
     counts = Confusion.of(reference, prediction)
     assert counts.dice() == case["f1"]
     assert counts.iou() == case["jaccard"]
@@ -149,21 +152,12 @@ def test_overlap_is_exactly_that_of_scikit_learn(case):
 
 @pytest.mark.parametrize("case", GOLDEN["maps"], ids=lambda case: f"seed {case['seed']}")
 def test_the_table_of_labels_is_exactly_that_of_scikit_learn(case):
-    rng = np.random.default_rng(case["seed"])
-    reference, prediction = rng.integers(0, 4, (2, 9, 8, 7))
+    reference, prediction = MADE["maps_of"](case["seed"])
     schema = LabelSchema.of("a", "b", "c")
     grid = Geometry((9, 8, 7), np.eye(4))
     table = ConfusionTable.of(LabelMap(reference, grid, schema), LabelMap(prediction, grid, schema))
     assert [list(row) for row in table.voxels] == case["confusion_matrix"]
     assert np.array_equal(table.shares, case["row_shares"])
-
-
-def random_masks(seed):
-    """The masks that the golden numbers are of; their script makes the same."""
-    rng = np.random.default_rng(seed)
-    share = rng.uniform(0.05, 0.95)
-    reference = rng.random((9, 8, 7)) < share
-    return reference, reference ^ (rng.random((9, 8, 7)) < rng.uniform(0, 0.6))
 
 
 def test_accuracy_of_a_small_structure_is_high_even_where_nothing_of_it_was_found():

@@ -7,15 +7,27 @@ import json
 from pathlib import Path
 
 import numpy as np
-from sklearn import metrics
+
+SHAPE = (9, 8, 7)
+
+
+def masks_of(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two random masks that agree more or less."""
+    rng = np.random.default_rng(seed)
+    reference = rng.random(SHAPE) < rng.uniform(0.05, 0.95)
+    return reference, reference ^ (rng.random(SHAPE) < rng.uniform(0, 0.6))
+
+
+def maps_of(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two random label maps of values 0 to 3."""
+    reference, prediction = np.random.default_rng(seed).integers(0, 4, (2, *SHAPE))
+    return reference, prediction
 
 
 def of_masks(seed: int) -> dict[str, float]:
-    rng = np.random.default_rng(seed)
-    share = rng.uniform(0.05, 0.95)
-    reference = rng.random((9, 8, 7)) < share
-    prediction = reference ^ (rng.random((9, 8, 7)) < rng.uniform(0, 0.6))
-    y, p = reference.ravel(), prediction.ravel()
+    from sklearn import metrics
+
+    y, p = (mask.ravel() for mask in masks_of(seed))
     return {
         "seed": seed,
         "f1": float(metrics.f1_score(y, p)),
@@ -28,8 +40,9 @@ def of_masks(seed: int) -> dict[str, float]:
 
 
 def of_maps(seed: int) -> dict[str, object]:
-    reference, prediction = np.random.default_rng(seed).integers(0, 4, (2, 9, 8, 7))
-    y, p = reference.ravel(), prediction.ravel()
+    from sklearn import metrics
+
+    y, p = (array.ravel() for array in maps_of(seed))
     return {
         "seed": seed,
         "confusion_matrix": metrics.confusion_matrix(y, p).tolist(),
@@ -39,4 +52,4 @@ def of_maps(seed: int) -> dict[str, object]:
 
 if __name__ == "__main__":
     found = {"masks": [of_masks(seed) for seed in range(20)], "maps": [of_maps(seed) for seed in range(5)]}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+    Path(__file__).with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
