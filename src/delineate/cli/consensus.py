@@ -22,7 +22,7 @@ def command(
     ties: Ties = typer.Option(Ties.lowest, help="What equally many votes become."),
     names: str | None = typer.Option(None, metavar="A,B,C", help="Raters' names, else their folders'."),
     labels: Path | None = typer.Option(None, help="What values mean (labels.json, dataset.json)."),
-    field: float | None = typer.Option(None, min=0, help="Field of view: mm around what is drawn [5]."),
+    field: float | None = typer.Option(None, min=0, help="Field of view: mm around what is drawn [0]."),
     whole: bool = typer.Option(False, "--whole-scan", help="Field of view: the whole scan."),
     gold: Path | None = typer.Option(None, help="Known answers to some cases: these judge the raters."),
     least: float = typer.Option(0.7, min=0, max=1, help="Mean Dice on them, below which one is left out."),
@@ -34,7 +34,7 @@ def command(
 
     show = screen(context)
     rules = fusion_rules(method, ties, field, whole=whole)
-    gate = GoldRules(least=least, margin_mm=rules.margin_mm)
+    gate = GoldRules(least=least)
     wishes = pipeline.ConsensusWishes(split_names(names), labels, rules, gold, gate)
     record = pipeline.fuse_raters(folders, out, wishes, show)
     if record.skipped:

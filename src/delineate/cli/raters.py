@@ -25,7 +25,7 @@ def command(
     margin: float = typer.Option(0.02, min=0.0001, max=0.9, help="Dice that a model may be below people."),
     patients: int = typer.Option(30, min=2, help="With fewer, nothing is proven."),
     method: Method = typer.Option(Method.staple, help="How the consensus is made."),
-    field: float | None = typer.Option(None, min=0, help="Field of view: mm around what is drawn [5]."),
+    field: float | None = typer.Option(None, min=0, help="Field of view: mm around what is drawn [0]."),
     whole: bool = typer.Option(False, "--whole-scan", help="Field of view: the whole scan."),
     as_json: bool = typer.Option(False, "--json", help="The agreement as JSON."),
 ) -> None:

@@ -6,6 +6,7 @@ import SimpleITK
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from delineate.errors import DataError, GeometryError
 from delineate.evaluation.raters import fusion
@@ -291,6 +292,34 @@ def test_staple_depends_on_the_field_of_view_which_is_therefore_told():
     whole = fuse(maps, WHOLE)
     assert tight.field < whole.field == truth.size
     assert tight.qualities[2].specificity < 0.8 < 0.98 < whole.qualities[2].specificity
+
+
+def test_beyond_a_field_that_was_labelled_throughout_is_background():
+    """Nothing is learnt of background there, and what nobody drew stays what it is."""
+    box = np.zeros((6, 6, 6))
+    box[2:4, 2:4, 2:4] = 1
+    for schema in (ONE, THREE, NESTED):
+        maps = raters_of([box, box], schema)
+        consensus = fuse(maps, FusionRules(margin_mm=0))
+        np.testing.assert_array_equal(consensus.labels(maps["rater 0"]).array, box)
+        assert consensus.probabilities(maps["rater 0"]).array[:, 0, 0, 0].max() == 0
+        assert consensus.qualities[0].specificity is None
+
+
+def test_in_wider_fields_of_view_staple_draws_more():
+    """Five hands that shake around one ball: nobody is better than the others, so a majority is right."""
+    rng = np.random.default_rng(0)
+    distance = np.linalg.norm(np.moveaxis(np.indices((50, 50, 50)), 0, -1) - 25, axis=-1) - 8
+    arrays = []
+    for _ in range(5):
+        noise = ndimage.gaussian_filter(rng.normal(size=distance.shape), 3)
+        arrays.append((distance + 0.7 * noise / noise.std() < 0).astype(np.uint8))
+    maps = raters_of(arrays)
+    majority = labels_of(maps, FusionRules(method="majority")).sum()
+    drawn = [labels_of(maps, FusionRules(margin_mm=margin)).sum() / majority for margin in (0, 5, None)]
+    assert drawn[0] == pytest.approx(1, abs=0.03)
+    assert drawn[0] <= drawn[1] <= drawn[2]
+    assert drawn[2] > 1.08
 
 
 def test_a_prior_above_certainty_is_refused():

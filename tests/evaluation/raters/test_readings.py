@@ -197,8 +197,9 @@ def test_what_is_left_open_is_not_compared():
     one[:3], other[:2] = 1, 1
     other[2] = 9  # where they would differ
     maps = {"ann": map_of(one, schema=schema), "bob": map_of(other, schema=schema)}
-    found = read_case("a", maps).pairings[0]
+    found = read_case("a", maps, rules=FusionRules(margin_mm=1)).pairings[0]
     assert found.dice == found.kappa == 1.0
+    assert found.volume_bias == found.hd95_mm == 0
 
 
 def test_sensitivity_and_specificity_are_of_the_field_of_view():

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from delineate.errors import DataError
 from delineate.evaluation.markdown import markdown_table
-from delineate.evaluation.raters.decisions import MARGIN_MM, Decisions
+from delineate.evaluation.raters.decisions import Decisions
 from delineate.evaluation.raters.fusion import check_maps
 from delineate.record import Record
 from delineate.space import LabelMap
@@ -27,6 +27,7 @@ from delineate.space import LabelMap
 Task = Callable[[str], tuple[LabelMap, Mapping[str, LabelMap]]]  # case -> answer, and worker -> map
 
 LEAST = 0.7  # mean Dice: a worker who overlaps less than this has seldom found the structure
+AROUND_MM = 5.0  # there is always something that was rightly left out
 ANSWER = "the known answer"
 
 
@@ -40,7 +41,7 @@ class GoldRules(Record):
 
     least: Annotated[float, Field(ge=0, le=1)] = LEAST
     tasks: Annotated[int, Field(ge=1)] = 1
-    margin_mm: Annotated[float, Field(ge=0)] | None = MARGIN_MM
+    margin_mm: Annotated[float, Field(ge=0)] | None = AROUND_MM
 
 
 class Worker(Record):

@@ -10,8 +10,9 @@ that a rater left open (the ignore label) is no vote of theirs. SIMPLE and STAPL
 of two, SIMPLE ends with one, and STAPLE cannot know who of them is right.
 
 STAPLE depends on the field of view: its prior is the mean share of a structure, and specificity counts
-every voxel that nobody labelled. In a whole scan specificity is next to 1 and one vote for a structure next
-to proof; so the field is a choice, `margin_mm` around what anybody labelled, and is kept with the result.
+every voxel that nobody labelled. In a whole scan specificity is next to 1 and few votes for a structure next
+to proof, so that it draws too much; hence the tightest box around what anybody labelled, or as much more as
+is asked for (`margin_mm`). The field is kept with the result.
 
 Sources: Warfield 2004, doi:10.1109/TMI.2004.828354 (STAPLE); Langerak 2010, doi:10.1109/TMI.2010.2057442
 (SIMPLE); Van Leemput and Sabuncu 2014, doi:10.1007/978-3-319-10404-1_50 (a caution about STAPLE).
@@ -189,7 +190,7 @@ def concluded(
             "ties cannot be left open: the schema has no ignore label. Add one to the label table "
             f"('ignore': value), or choose another rule for ties: {', '.join(TIES[:-1])}."
         )
-    posterior = _posterior(decisions, schema, rules, votes)
+    posterior = _outside(_posterior(decisions, schema, rules, votes), decisions, schema)
     answers = _answers(posterior.shares, decisions, schema, rules.ties)
     shares = _by_structure(posterior.shares, answers, decisions, schema, rules.method)
     return Consensus(
@@ -265,6 +266,17 @@ def _posterior(decisions: Decisions, schema: LabelSchema, rules: FusionRules, we
             return _simple(decisions, schema, rules.ties)
         case _:
             return _voted(decisions, schema, weights)
+
+
+def _outside(posterior: Posterior, decisions: Decisions, schema: LabelSchema) -> Posterior:
+    """Where all of the field of view was labelled nothing was learnt of the rest, which is background."""
+    if decisions.counts[0]:
+        return posterior
+    shares = posterior.shares.copy()
+    shares[0] = 0
+    if schema.exclusive:
+        shares[0, 0] = 1
+    return replace(posterior, shares=shares)
 
 
 def _each(decisions: Decisions, schema: LabelSchema, answer: Callable[[Places, int], Posterior]) -> Posterior:

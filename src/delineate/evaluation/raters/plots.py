@@ -100,9 +100,7 @@ def _cell(
         f"<title>{safe(said)}</title></rect>"
     ]
     if size >= SMALL:
-        parts.append(
-            f'<text x="{x + size / 2:.1f}" y="{y + size / 2 + 4:.1f}" class="value">{text}</text>'
-        )
+        parts.append(f'<text x="{x + size / 2:.1f}" y="{y + size / 2 + 4:.1f}" class="value">{text}</text>')
     return parts
 
 

@@ -150,11 +150,11 @@ class Room:
 
     def pairings(self) -> Iterator[Pairing]:
         """Every two readers."""
-        dice, volumes = _pairwise_dice(self.decisions, self.votes), self.decisions.total @ self.votes
+        dice, sizes = _pairwise_dice(self.decisions, self.votes)
         kappa, outlines = _pairwise_kappa(self.decisions, self.votes), self.outlines
         for a, b in combinations(range(len(self.readers)), 2):
             apart = Apart.of(outlines[a], outlines[b])
-            mean = (volumes[a] + volumes[b]) / 2
+            mean = (sizes[a, b] + sizes[b, a]) / 2
             yield Pairing(
                 case=self.case,
                 structure=self.structure,
@@ -163,7 +163,7 @@ class Room:
                 dice=number(dice[a, b]),
                 kappa=number(kappa[a, b]),
                 hd95_mm=apart.hd95 if apart else None,
-                volume_bias=float((volumes[a] - volumes[b]) / mean) if mean else None,
+                volume_bias=float((sizes[a, b] - sizes[b, a]) / mean) if mean else None,
                 offset_mm=apart.offset if apart else None,
             )
 
@@ -301,11 +301,14 @@ def _size(grid: Geometry, flat: Sequence[int]) -> float:
 # --- by pattern
 
 
-def _pairwise_dice(decisions: Decisions, said: Bools) -> Numbers:
-    """(reader, reader) in the whole scan; NaN where both are empty."""
+def _pairwise_dice(decisions: Decisions, said: Bools) -> tuple[Numbers, Numbers]:
+    """(reader, reader) Dice in the whole scan, NaN where both are empty; and the voxels of the first.
+
+    Only voxels that both decided are counted.
+    """
     counted = decisions.total[:, None] * said
     sizes = counted.T @ decisions.known
-    return ratio(2 * (counted.T @ said), sizes + sizes.T)
+    return ratio(2 * (counted.T @ said), sizes + sizes.T), sizes
 
 
 def _pairwise_kappa(decisions: Decisions, said: Bools) -> Numbers:
