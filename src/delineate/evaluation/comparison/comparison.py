@@ -226,6 +226,7 @@ class Comparison(Record):
             f"Intervals: {percent(self.terms.level)}, {INTERVALS[self.terms.interval]}; each by itself.",
             f"Proven: p below {1 - self.terms.level:.2g} and the interval of the difference without zero.",
         ]
+        said.append("Of these models, not of the ways in which they were trained: train each several times.")
         if self.terms.margins:
             named = ", ".join(f"{self.judged(m).title} {v:g}" for m, v in self.terms.margins.items())
             said.append(f"Equivalent: the interval lies within the margin ({named}).")
