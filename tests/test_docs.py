@@ -22,6 +22,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -38,7 +39,7 @@ from delineate.cli import app
 from delineate.clinic import Maker, make_result, open_series, write_rtstruct
 from delineate.dataset import Dataset, LabelTable, Splits, read_label_table
 from delineate.dataset.table_file import read_table
-from delineate.evaluation import learning_curve, read_curve
+from delineate.evaluation import learning_curve, read_curve, read_gate
 from delineate.evaluation.follow_up import read_days
 from delineate.io import read_geometry, write_labels, write_volume
 from delineate.io.disk import write_json
@@ -128,6 +129,21 @@ def write_visits(folder: Path, cases: dict[str, tuple[int, int]]) -> Path:
     return folder
 
 
+def write_readers(folder: Path, cases: int) -> Path:
+    """Three readers, a network, a worker who guesses, and a known answer to the first case."""
+    for number in range(cases):
+        grid = Geometry((14, 13, 12), np.diag([1.0, 1.0, 2.0, 1.0]))
+        distance = np.linalg.norm(np.moveaxis(np.indices(grid.shape), 0, -1) - 6.5, axis=-1) - 4
+        for reader, wider in (("ann", 0.0), ("bob", 0.4), ("cat", 0.8), ("network", 0.5), ("eve", -3.0)):
+            rng = np.random.default_rng([number, len(reader)])
+            drawn = (distance + rng.normal(0, 0.4, distance.shape) < wider).astype(np.uint8)
+            file = folder / reader / f"case_{number:02d}.nii.gz"
+            write_labels(LabelMap(drawn, grid, LabelSchema.of("lesion")), file)
+    answer = LabelMap((distance < 0.3).astype(np.uint8), grid, LabelSchema.of("lesion"))
+    write_labels(answer, folder / "gold" / "case_00.nii.gz")
+    return folder
+
+
 @dataclass(frozen=True)
 class Things:
     """What pages are given: a maker per name. Each is made once and copied."""
@@ -142,7 +158,8 @@ class Things:
 
     @staticmethod
     def named(name: str) -> str:
-        return {"scan": "scan.nii.gz", "labels": "labels.nii.gz"}.get(name, name)
+        files = {"scan": "scan.nii.gz", "labels": "labels.nii.gz", "people": "people.csv"}
+        return files.get(name, name)
 
     def make_heads(self, to: Path) -> None:
         write_heads(to, 8)
@@ -203,6 +220,9 @@ class Things:
     def make_work(self, to: Path) -> None:
         run(write_heads(to.with_name("work_heads"), 8), to, PlanWishes(steps=1), Unwatched())
 
+    def make_readers(self, to: Path) -> None:
+        write_readers(to, 4)
+
     def make_before(self, to: Path) -> None:
         write_visits(to, {"ann": (9, 6), "bob": (10, 6)})
 
@@ -215,8 +235,54 @@ class Things:
     def make_reader_2(self, to: Path) -> None:
         write_visits(to, {f"scan_{n}": (n + n % 3 - 1, 5 + n % 2) for n in range(8, 20)})
 
+    def make_livers(self, to: Path) -> None:
+        write_livers(to, lambda values, _: values)
+
+    def make_found(self, to: Path) -> None:
+        write_livers(to, lambda values, n: np.where(first_planes(values, n % 2), 0, values))
+
+    def make_second_reader(self, to: Path) -> None:
+        write_livers(to, lambda values, n: np.roll(values, n % 3 - 1, axis=2))
+
+    def make_people(self, to: Path) -> None:
+        lines = (
+            f"case_{n:02d},{'north' if n % 2 else 'south'},{'fm'[n % 3 > 0]},{20 + 2 * n}" for n in range(36)
+        )
+        to.write_text("\n".join(["case,site,sex,age", *lines]) + "\n")
+
+    def make_validation(self, to: Path) -> None:
+        write_heads(to, 3)
+
+    def make_probabilities(self, to: Path) -> None:
+        """Of a model that is sure of everything and wrong in one voxel of eight."""
+        dataset = Dataset.open(write_heads(to.with_name("validated"), 3))
+        for number, case in enumerate(dataset.cases):
+            labels = dataset.labels(case)
+            there = labels.schema.encode(labels.array).values
+            wrong = np.random.default_rng(number).random(labels.array.shape) < 0.125
+            said = np.where(np.where(wrong, np.roll(there, 1, axis=0), there), 0.97, 0.01).astype(np.float32)
+            volume = Volume(said, labels.geometry, labels.schema.outputs)
+            write_volume(volume, to / f"{case.id}_probabilities.nii.gz")
+
     def make_one_channel(self, to: Path) -> None:
         run(write_hippocampi(to.with_name("one_channel_data")), to, PlanWishes(steps=1), Unwatched())
+
+
+def write_livers(folder: Path, change: Callable[[np.ndarray, int], np.ndarray]) -> None:
+    """Labels of 36 phantoms that are livers with a lesion, changed by somebody who draws otherwise."""
+    for number in range(36):
+        labels = balls(np.random.default_rng(number), size=16)[1]
+        values = change(labels.array, number).astype(labels.array.dtype)
+        write_labels(replace(labels, array=values), folder / f"case_{number:02d}.nii.gz")
+    write_json(folder / "labels.json", {"background": 0, "liver": 1, "lesion": 2})
+
+
+def first_planes(values: np.ndarray, count: int) -> np.ndarray:
+    """Where the first planes of a liver are."""
+    start = int(np.flatnonzero((values == 1).any(axis=(1, 2)))[0])
+    where = np.zeros(values.shape, bool)
+    where[: start + count] = True
+    return where
 
 
 def write_predictions(folder: Path, missing: int) -> Path:
@@ -247,6 +313,10 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "audit-log.md": ("series",),
     "compare-two-models.md": ("references", "predicted_old", "predicted_newer", "other"),
     "how-many-cases.md": ("measured",),
+    "clinical-gate.md": ("livers", "found", "second_reader"),
+    "subgroups.md": ("livers", "found", "people"),
+    "calibration.md": ("work", "validation", "probabilities"),
+    "several-raters.md": ("readers",),
     "follow-up.md": ("before", "after", "reader_1", "reader_2"),
 }
 
@@ -350,6 +420,8 @@ class Reader:
                 assert isinstance(Splits.read(file, Dataset.open(self.folder / "heads")), Splits)
             case "visits.csv":
                 assert read_days(file)
+            case "gate.csv":
+                assert read_gate(file).criteria
             case "curve.csv":
                 assert learning_curve(*read_curve(file)).fits
             case "dataset.csv" | "cases.csv":

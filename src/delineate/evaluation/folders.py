@@ -103,13 +103,13 @@ def open_references(
     path: Path, labels: Path | None, facts: Path | None, predictions: tuple[Path, ...] = ()
 ) -> Dataset:
     """A folder of label files, or a dataset of any layout."""
-    if labels is None and _is_dataset(path):
+    if labels is None and is_dataset(path):
         dataset = Dataset.open(path)
         return dataset if facts is None else dataset.described(facts)
     return open_labels(path, table=labels, facts=facts, others=predictions)
 
 
-def _is_dataset(path: Path) -> bool:
+def is_dataset(path: Path) -> bool:
     """Whether there is more than label files: no such file lies in the folder itself."""
     if path.is_file():
         return not is_scan(path)

@@ -258,12 +258,13 @@ def write_report(report: Report, folder: Path) -> None:
     write_text(folder / "summary.md", f"# {report.title}\n\n{report.to_markdown()}")
 
 
-def read_report(path: Path) -> Report:
+def read_report(path: Path | str) -> Report:
     """The report in a folder that was evaluated (a run's as well), or in its `report.json`.
 
     Raises:
         DataError: there is none.
     """
+    path = Path(path)
     places = [path] if path.is_file() else [path / "report.json", path / "evaluation" / "report.json"]
     file = next((place for place in places if place.is_file()), None)
     if file is None:

@@ -10,9 +10,11 @@ from delineate.evaluation import CalibrationReport, CalibrationRules, calibrate
 from delineate.evaluation.calibration.files import ProbabilityFiles
 from delineate.evaluation.calibration.plot import READING, reliability_plot
 from delineate.evaluation.calibration.report import heat_rows
+from delineate.evaluation.folders import is_dataset
 from delineate.io.disk import write_text
 from delineate.page import Figure, Section, Table, render_page
 from delineate.pipeline.watch import Watch
+from delineate.space import LabelSchema
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,10 @@ def calibrate_folders(
     """
     if out is not None and out.resolve() in (references.resolve(), probabilities.resolve()):
         raise DataError(f"{out}: holds what is measured. Write the report into another folder.")
-    labels = wishes.into / "labels.json" if wishes.into and not wishes.labels else wishes.labels
-    files = ProbabilityFiles.open(references, probabilities, labels=labels, facts=wishes.facts)
+    files = ProbabilityFiles.open(
+        references, probabilities, labels=_labels(references, wishes), facts=wishes.facts
+    )
+    _refuse_others(files, wishes.into)
     for note in files.notes:
         watch.say(note)
     dataset = files.references
@@ -60,6 +64,25 @@ def calibrate_folders(
     if wishes.into is not None:
         _carry(report, wishes.into)
     return report
+
+
+def _labels(references: Path, wishes: CalibrateWishes) -> Path | None:
+    """What says what values mean: as asked, or the model where the references do not."""
+    if wishes.labels is not None or wishes.into is None or is_dataset(references):
+        return wishes.labels
+    return wishes.into / "labels.json"
+
+
+def _refuse_others(files: ProbabilityFiles, model: Path | None) -> None:
+    """A temperature goes into the model whose probabilities it was fitted to."""
+    if model is None:
+        return
+    theirs, ours = LabelSchema.load(model / "labels.json").outputs, files.references.schema.outputs
+    if theirs != ours:
+        raise DataError(
+            f"{model}: gives the probabilities of {', '.join(theirs)}, but those that were measured are of "
+            f"{', '.join(ours)}. Name the model that wrote them."
+        )
 
 
 def _write(report: CalibrationReport, out: Path, notes: tuple[str, ...]) -> None:

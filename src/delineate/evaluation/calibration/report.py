@@ -1,7 +1,7 @@
 """Calibration report: is a model as sure as it is right, scan by scan and over all of them?
 
 One pool of all voxels hides that a model is too sure of some patients and not sure enough of others: the
-errors cancel. So the error of each case is measured as well; the pooled one is the smaller of the two.
+errors cancel. So the error of each case is measured as well.
 """
 
 from __future__ import annotations

@@ -38,9 +38,9 @@ class Division:
     edges: tuple[float, ...] = ()
 
 
-def read_columns(path: Path) -> dict[str, dict[str, str]]:
+def read_columns(path: Path | str) -> dict[str, dict[str, str]]:
     """Column -> case -> cell, of a table with a column `case`; empty cells and patients are left out."""
-    table = read_table(path)
+    table = read_table(Path(path))
     names = [name for name in table.columns if name not in ("case", "patient")]
     return {name: {row["case"]: row[name] for row in table.rows if row[name]} for name in names}
 
