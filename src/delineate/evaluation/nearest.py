@@ -9,6 +9,7 @@ left are few or far away, and are looked for in a k-d tree.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from math import gamma, pi
 from typing import Any
 
@@ -72,19 +73,29 @@ def _searched(places: Indices, there: Mask, linear: Matrix) -> Numbers:
     return found
 
 
-def steps_of(shape: Shape, linear: Matrix, about: int) -> tuple[npt.NDArray[np.int64], Numbers]:
-    """All steps (n, 3) up to a length, about so many, from the shortest; and their lengths in mm."""
-    axes = [axis for axis, count in enumerate(shape) if count > 1]
-    spans = linear[:, axes]
-    count = len(axes)
+def steps_of(shape: Shape, linear: Matrix, about: int) -> tuple[Indices, Numbers]:
+    """All steps (n, 3) up to a length, about so many, from the shortest; and their lengths in mm.
+
+    Steps that lead out of a grid of this shape from everywhere are left out, and so is the one to itself.
+    """
+    flat = tuple(count == 1 for count in shape)
+    steps, lengths = _ball(tuple(map(float, linear.reshape(-1))), flat, about)
+    inside = (np.abs(steps) < shape).all(axis=1)
+    return steps[inside], lengths[inside]
+
+
+@lru_cache(maxsize=32)
+def _ball(linear: tuple[float, ...], flat: tuple[bool, ...], about: int) -> tuple[Indices, Numbers]:
+    matrix = np.reshape(linear, (3, 3))
+    axes = [axis for axis in range(3) if not flat[axis]]
+    spans = matrix[:, axes]
     content = np.sqrt(np.linalg.det(spans.T @ spans))  # of a voxel, along the axes that are there
-    reach = (about * content * gamma(count / 2 + 1)) ** (1 / max(count, 1)) / np.sqrt(pi)
-    across = np.linalg.norm(np.linalg.pinv(spans), axis=1)  # of the planes of voxels, per mm
+    reach = (about * content * gamma(len(axes) / 2 + 1)) ** (1 / max(len(axes), 1)) / np.sqrt(pi)
     limits = np.zeros(3, int)
-    limits[axes] = np.minimum(reach * across, np.array(shape)[axes] - 1)
+    limits[axes] = reach * np.linalg.norm(np.linalg.pinv(spans), axis=1)  # planes of voxels per mm
     steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in limits), indexing="ij"), axis=-1)
     steps = steps.reshape(-1, 3)
-    lengths = np.linalg.norm(steps @ linear.T, axis=1)
+    lengths = np.linalg.norm(steps @ matrix.T, axis=1)
     order = np.argsort(lengths, kind="stable")[1:]
     order = order[lengths[order] <= reach]
     return steps[order], lengths[order]
