@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from delineate.evaluation.comparison import holm
 from delineate.evaluation.markdown import markdown_table
 from delineate.evaluation.measures import MEASURES
 from delineate.evaluation.measures.rules import ALWAYS
@@ -175,15 +176,6 @@ def split_by_size(
     )
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """The p values, raised so that together they err no more often than a single one would (Holm 1979)."""
-    order = np.argsort(p, kind="stable")
-    raised = np.array(p, float)[order] * np.arange(len(p), 0, -1)
-    result = np.empty(len(p))
-    result[order] = np.minimum(np.maximum.accumulate(raised), 1)
-    return [float(value) for value in result]
-
-
 def _wanted(report: Report, metrics: Sequence[str] | None) -> tuple[str, ...]:
     if metrics is not None:
         return tuple(metrics)
@@ -228,13 +220,11 @@ class _Room:
         column = report.values(structure, metric)
         values = np.array([column[case] for case in self.cases], float)  # None becomes NaN
         groups = [self._group(number, values, report) for number in range(len(self.names))]
-        tested = [number for number, group in enumerate(groups) if group.p is not None]
-        p = [groups[number].p or 0.0 for number in tested]
+        p = [group.p for group in groups]
         # Of two groups, the gap of one is that of the other: one question, not two.
         corrected = p if len(self.names) == 2 else holm(p)
-        for number, p_holm in zip(tested, corrected, strict=True):
-            group = groups[number].but(p_holm=p_holm)
-            groups[number] = group.but(finding=_finding(group, margins.get(metric)))
+        groups = [group.but(p_holm=p_holm) for group, p_holm in zip(groups, corrected, strict=True)]
+        groups = [group.but(finding=_finding(group, margins.get(metric))) for group in groups]
         there = values[~np.isnan(values)]
         return SplitTable(
             structure=structure,
