@@ -47,6 +47,11 @@ def test_the_table_counts_what_is_there_missed_and_invented(report):
     assert "never called zero" in table.caption
 
 
+def test_every_way_to_average_is_named(report):
+    names = [row[0] for row in score_section(report).parts[-1].rows]
+    assert names == ["macro", "by case", "micro", "pooled"]
+
+
 def test_the_rule_for_empty_masks_is_said_under_the_table():
     report = evaluate(list(SIZES), load, rules=Rules(empty="one"))
     assert "overlap is called 1" in score_section(report).parts[0].caption

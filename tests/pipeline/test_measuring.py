@@ -58,6 +58,22 @@ def test_groups_and_thresholds_are_part_of_the_report_where_they_are_asked_for(p
     assert "our wish" in (tmp_path / "out" / "summary.md").read_text()
 
 
+def test_lesions_are_measured_one_by_one_where_that_is_asked_for(places, tmp_path):
+    wishes = MeasureWishes(rules=Rules(metrics=("dice", "lesion_f1")), lesions="gli")
+    measured = evaluate_folders(*places, tmp_path / "out", wishes, Unwatched())
+    assert measured.report.metrics[:2] == ("dice", "lesion_f1")
+    assert {"lesion_dice", "lesion_hd95", "lesion_recall"} <= set(measured.report.metrics)
+    assert measured.lesions.summaries[0].lesions == 3
+    assert (tmp_path / "out" / "lesions.csv").read_text().count("\n") == 4
+    assert (tmp_path / "out" / "findings.csv").is_file()
+    assert "lesion-wise Dice" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_lesion_rules_that_do_not_exist_are_refused_with_those_that_do(places, tmp_path):
+    with pytest.raises(DataError, match=r"no lesion rules 'BRATS'; there are plain, GLI"):
+        evaluate_folders(*places, tmp_path / "out", MeasureWishes(lesions="BRATS"), Unwatched())
+
+
 def test_a_column_that_nobody_knows_is_refused(places, tmp_path):
     with pytest.raises(DataError, match="nobody knows 'sex' of its cases"):
         evaluate_folders(*places, tmp_path / "out", MeasureWishes(by={"sex": ()}), Unwatched())

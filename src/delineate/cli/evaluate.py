@@ -66,6 +66,9 @@ def command(
     gate: str | None = typer.Option(
         None, help="Thresholds to be held against: a JSON or CSV file, or 'literature'. Exit 1 if one fails."
     ),
+    lesions: str | None = typer.Option(
+        None, metavar="RULES", help="Lesion by lesion, too: plain, GLI, SSA, PED, MEN, MET (BraTS), LITS."
+    ),
     instances: bool = typer.Option(False, "--instances", help="Every value is one object: PQ, AJI, F1, AP."),
     device_: str = typer.Option("auto", "--device", help="auto, cpu or cuda; with RUN."),
     as_json: bool = typer.Option(False, "--json", help="The report as JSON."),
@@ -85,7 +88,7 @@ def command(
     if out is None:
         raise typer.BadParameter("say where the report goes, for example  -o measured", param_hint="--out")
     divided = dict(column_with_edges(word) for word in by)
-    wishes = pipeline.MeasureWishes(rules, labels, cases, scans, without.value, divided, gate)
+    wishes = pipeline.MeasureWishes(rules, labels, cases, scans, without.value, divided, gate, lesions)
     if instances:
         objects = pipeline.evaluate_objects(references, predictions, out, wishes, show)
         _show(show, objects, objects.to_markdown(), as_json=as_json)

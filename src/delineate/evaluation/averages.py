@@ -24,6 +24,8 @@ from delineate.evaluation.scores import Report
 from delineate.evaluation.statistics import Numbers
 from delineate.record import Record
 
+HEADS = ("Dice", "what is averaged", "value")
+
 
 class StructureAverages(Record):
     """Dice of one structure: the mean over its cases, and that of all its voxels together."""
@@ -81,17 +83,21 @@ class DiceAverages(Record):
             structures=structures,
         )
 
-    def to_markdown(self) -> str:
-        """A table of the four averages, and one of the structures."""
-        rows = [
+    @property
+    def rows(self) -> tuple[tuple[str, str, str], ...]:
+        """Name, meaning and value of each of the four, under `HEADS`."""
+        return (
             ("macro", "mean over structures of their means over cases", _cell(self.macro)),
             ("by case", "mean over cases of the mean over their structures", _cell(self.by_case)),
             ("micro", "voxels of all structures of a case together, mean over cases", _cell(self.micro)),
             ("pooled", "voxels of all cases together, mean over structures", _cell(self.pooled)),
-        ]
+        )
+
+    def to_markdown(self) -> str:
+        """A table of the four averages, and one of the structures."""
         each = [(s.structure, str(s.cases), _cell(s.mean), _cell(s.pooled)) for s in self.structures]
         return (
-            markdown_table(("Dice", "what is averaged", "value"), rows)
+            markdown_table(HEADS, self.rows)
             + "\n\n"
             + markdown_table(("structure", "cases", "mean over cases", "pooled"), each)
             + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from delineate.evaluation.averages import HEADS, DiceAverages
 from delineate.evaluation.figures import best_view, colors, png, slice_figure
 from delineate.evaluation.measures import MEASURES, Measure
 from delineate.evaluation.plots import box_plot
@@ -41,7 +42,14 @@ def score_section(report: Report) -> Section:
         "Missed: nothing predicted where the reference has some. Invented: predicted where it has none."
     )
     plots = [box_plot(report, metric) for metric in PLOTTED if metric in report.metrics]
-    return Section("How good", (Table(heads, rows, caption), *plots))
+    averages = (average_table(report),) if "dice" in report.metrics else ()
+    return Section("How good", (Table(heads, rows, caption), *plots, *averages))
+
+
+def average_table(report: Report) -> Table:
+    """The same Dice, averaged in each of the ways that papers use without saying which."""
+    caption = "One set of results, four means: say which one is compared."
+    return Table(HEADS, DiceAverages.of(report).rows, caption, words=frozenset({1}))
 
 
 EMPTY_IN_WORDS = {

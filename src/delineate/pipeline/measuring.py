@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +17,14 @@ from delineate.evaluation import (
     Folders,
     InstanceMap,
     InstanceReport,
+    LesionReport,
     Report,
     Rules,
     Verdict,
     columns_of,
     evaluate,
     evaluate_instances,
+    evaluate_lesions,
     judge,
     read_gate,
     read_instances,
@@ -29,7 +32,8 @@ from delineate.evaluation import (
 )
 from delineate.evaluation.folders import NoPrediction, matched
 from delineate.evaluation.gate.showing import gate_section
-from delineate.evaluation.objects.showing import instance_section
+from delineate.evaluation.objects.lesions import LESION_RULES
+from delineate.evaluation.objects.showing import instance_section, lesion_section
 from delineate.evaluation.overlap_plot import confusion_section
 from delineate.evaluation.showing import case_section, headline, rule_section, score_section
 from delineate.evaluation.volume_plot import volume_section
@@ -39,6 +43,7 @@ from delineate.pipeline.dividing import Divided, DivideWishes, divided_by, group
 from delineate.pipeline.watch import Watch
 
 DIVIDED = ("dice", "hd95", "nsd", "volume_error_relative")  # `delineate subgroups` divides all others too
+LESION_METRICS = ("lesion_dice", "lesion_hd95", "lesion_recall", "lesion_precision", "lesion_f1")
 SHOWN_OF_OBJECTS = ("pq", "aji", "f1@0.5", "ap")
 
 
@@ -52,6 +57,7 @@ class MeasureWishes:
     without  what a reference without a prediction is
     by       columns of the cases (and 'size') that divide every table, with edges for numbers
     gate     thresholds that the report is held against: a file, or 'literature'
+    lesions  a name of `LESION_RULES`: every structure is also measured lesion by lesion, by these rules
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -61,19 +67,39 @@ class MeasureWishes:
     without: NoPrediction = "refuse"
     by: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     gate: str | None = None
+    lesions: str | None = None
+
+    @property
+    def all_rules(self) -> Rules:
+        """The rules, with lesions among the metrics where they were asked for.
+
+        Raises:
+            DataError: there are no lesion rules of this name.
+        """
+        if self.lesions is None:
+            return self.rules
+        known = {name.lower(): rules for name, rules in LESION_RULES.items()}
+        if self.lesions.lower() not in known:
+            raise DataError(
+                f"there are no lesion rules {self.lesions!r}; there are {', '.join(LESION_RULES)}."
+            )
+        further = tuple(name for name in LESION_METRICS if name not in self.rules.metrics)
+        return self.rules.but(lesions=known[self.lesions.lower()], metrics=(*self.rules.metrics, *further))
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A report, and what it says of groups and thresholds where that was asked."""
+    """A report, and what it says of lesions, groups and thresholds where that was asked."""
 
     report: Report
+    lesions: LesionReport | None
     groups: Divided | None
     verdict: Verdict | None
 
     def to_markdown(self) -> str:
         """All tables."""
-        further = [part.to_markdown() for part in (self.groups, self.verdict) if part is not None]
+        parts = (self.lesions, self.groups, self.verdict)
+        further = [part.to_markdown() for part in parts if part is not None]
         return "\n".join([self.report.to_markdown(), *further])
 
 
@@ -86,6 +112,7 @@ def evaluate_folders(
         DataError: `out` is one of the two folders, or what `Folders.open` and `evaluate` refuse.
     """
     _refuse_among_labels(out, references, predictions)
+    rules = wishes.all_rules
     gate = None if wishes.gate is None else read_gate(wishes.gate)
     folders = Folders.open(
         references,
@@ -98,20 +125,20 @@ def evaluate_folders(
     for note in folders.notes:
         watch.say(note)
     dataset = folders.references
+    title = f"{predictions.name} against {references.name}"
+    groups = {case.id: case.group for case in dataset.cases}
+    how: dict[str, Any] = {"title": title, "groups": groups, "rules": rules, "workers": os.cpu_count() or 1}
     with watch.stage("evaluate") as progress:
-        report = evaluate(
-            dataset.ids,
-            folders.load,
-            title=f"{predictions.name} against {references.name}",
-            groups={case.id: case.group for case in dataset.cases},
-            rules=wishes.rules,
-            workers=os.cpu_count() or 1,
-            progress=progress,
-        )
+        report = evaluate(dataset.ids, folders.load, **how, progress=progress)
+    lesions = None
+    if wishes.lesions is not None:
+        with watch.stage("lesions") as progress:
+            lesions = evaluate_lesions(dataset.ids, folders.load, **how, progress=progress)
     usual = tuple(metric for metric in DIVIDED if metric in report.metrics)
     wanted = DivideWishes(by=wishes.by, metrics=usual or None)
     measured = Measured(
         report,
+        lesions,
         divided_by(report, columns_of(dataset), wanted, where=str(references)) if wishes.by else None,
         None if gate is None else judge(report, gate),
     )
@@ -182,6 +209,8 @@ def measured_sections(measured: Measured) -> tuple[Section, ...]:
     """Everything about the numbers; pictures are not among it."""
     report = measured.report
     sections = [score_section(report)]
+    if measured.lesions is not None:
+        sections.append(lesion_section(measured.lesions))
     if measured.verdict is not None:
         sections.append(gate_section(measured.verdict))
     if measured.groups is not None:
@@ -193,8 +222,11 @@ def measured_sections(measured: Measured) -> tuple[Section, ...]:
 
 
 def write_measured(measured: Measured, out: Path) -> None:
-    """Writes the report, and what it says of groups and thresholds, into a folder."""
+    """Writes the report, and what it says of lesions, groups and thresholds, into a folder."""
     write_report(measured.report, out)
+    if measured.lesions is not None:
+        write_text(out / "lesions.csv", measured.lesions.to_csv())
+        write_text(out / "findings.csv", measured.lesions.findings_csv())
     if measured.groups is not None:
         write_json(out / "subgroups.json", measured.groups.to_json())
     if measured.verdict is not None:
