@@ -9,17 +9,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Written:
-    """A file that was written, and what refers to it.
+    """A file (or folder of files) that was written, and what refers to it.
 
-    kind     SEG, RTSTRUCT, ...
+    kind     SEG, RTSTRUCT, SR, ...
+    sop_uid  and the other UIDs: of DICOM objects; "" for other files
     numbers  the number that each structure has in it, by name (SegmentNumber, ROINumber)
     notes    what had to be left out or changed
     """
 
     kind: str
     path: Path
-    sop_class: str
-    sop_uid: str
-    series_uid: str
+    sop_class: str = ""
+    sop_uid: str = ""
+    series_uid: str = ""
     numbers: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

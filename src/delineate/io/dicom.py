@@ -107,7 +107,7 @@ def split_series(series: Series) -> tuple[Series, ...]:
 def read_series(series: Series) -> Volume:
     """One series as a volume, its slices along k by where they lie; or a picture where it is one."""
     placed = layout(series)
-    array = _pixels(placed.frames)
+    array = pixels_of(placed.frames)
     names = ("red", "green", "blue") if len(array) == 3 else ("image",)
     return Volume(array, placed.geometry, names, _source(placed))
 
@@ -192,7 +192,7 @@ def _source(placed: Stack) -> Source:
 # Pixels
 
 
-def _pixels(frames: Frames) -> Array:
+def pixels_of(frames: Frames) -> Array:
     """(channel, i, j, k) of frames in order, rescaled; each file is opened once."""
     rescales = [_rescale(frame) for frame in frames]
     common = rescales[0] if len(set(rescales)) == 1 else None
