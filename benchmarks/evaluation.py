@@ -6,8 +6,9 @@ WORK is a folder for masks; PYTHON that of an environment with medpy 0.5.2, surf
 SimpleITK. Organs are ellipsoids with wavy outlines; the prediction's outline is off by about 1 mm and half of
 the organs have a piece too many. Every tool gets boolean masks, label by label, as its documentation shows;
 ours gets the two label maps. Timed is the call, arrays in hand, in processes that take turns; all values are
-compared. A tool that looks at the whole grid for every label takes as long for each: it is asked for a few of
-many labels (`ASKED`), and its time is multiplied. Memory is the peak of a process of its own, and what of it
+compared. Of many labels, other tools are asked for a few (`SLOW`, `ASKED`) and their time is multiplied: each
+looks at the whole grid for every label, so all take about as long. The ratio of processor seconds is told
+too: it does not mind what else a machine does. Memory is the peak of a process of its own, and what of it
 was not there before the call (imports and the two maps).
 
 The floor. Two maps of one byte per voxel are read once: 2 x 9 MB (240 x 240 x 155) or 2 x 52 MB (512 x 512 x
@@ -40,14 +41,14 @@ RADIUS = {1: 0.2, 5: 0.14, 50: 0.05}  # of an organ, as a share of the smallest 
 ERROR_MM = 1.2
 SLOW = {"MedPy": 1, "SimpleITK": 2}  # look at the whole grid for every label
 ASKED = 10  # labels, of the others
-LOOK_S = 2.0
+LEAST_S, LOOK_S = 0.5, 2.0  # calls are repeated for so long, where time is taken and where memory is
 
 HEAD = """
 import json, sys, time, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 import psutil
-folder, count, asked, repeats = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+folder, count, asked, atleast = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 reference, prediction = np.load(folder + "/reference.npy"), np.load(folder + "/prediction.npy")
 spacing = tuple(json.loads(open(folder + "/spacing.json").read()))
 labels = range(1, asked + 1)
@@ -57,12 +58,13 @@ small = np.zeros((12, 12, 12), np.uint8)
 small[3:7, 3:7, 3:7] = 1
 job(small, np.roll(small, 1, 0), [1])  # what is loaded or worked out once
 before = psutil.Process().memory_full_info().pss / 1e6
-seconds = []
-for _ in range(repeats):
-    start = time.perf_counter()
+seconds, cpu = [], []
+while sum(seconds) < atleast or not seconds:
+    start = time.perf_counter(), time.process_time()
     found = job(reference, prediction, labels)
-    seconds.append(time.perf_counter() - start)
-print(json.dumps({"seconds": seconds, "before": before, "values": found}))
+    seconds.append(time.perf_counter() - start[0])
+    cpu.append(time.process_time() - start[1])
+print(json.dumps({"seconds": seconds, "cpu": cpu, "before": before, "values": found}))
 """
 OURS = """
 from delineate.evaluation import Rules, evaluate_case
@@ -197,26 +199,29 @@ def compared(name: str, folder: Path, count: int, peer: Path | None, pairs: int)
     ]
     row: dict[str, object] = {"what": name, "grid": folder.parent.name, "labels": count}
     if peer is None:
-        done = run(mine, 5)
+        done = run(mine)
         return row | {"seconds": round(median(done["seconds"]), 3), "MB": memory(mine, done)}
     theirs = [str(peer), "-c", HEAD + code + TAIL, str(folder), str(count), str(asked)]
-    sides = [(run(mine, 3), run(theirs, 1)) for _ in range(pairs)]
-    ours, others = (median(s for pair in sides for s in pair[n]["seconds"]) for n in (0, 1))
-    others *= count / asked
+    sides = [(run(mine), run(theirs)) for _ in range(pairs)]
+    ours, others = (median(median(pair[n]["seconds"]) for pair in sides) for n in (0, 1))
+    our_cpu, other_cpu = (median(median(pair[n]["cpu"]) for pair in sides) for n in (0, 1))
+    others, other_cpu = others * count / asked, other_cpu * count / asked
     here, there = memory(mine, sides[0][0]), memory(theirs, sides[0][1])
     return row | {
         "tool": tool,
         "asked": asked,
         "seconds": [round(ours, 3), round(others, 3)],
         "ratio": round(others / ours, 1),
+        "cpu_ratio": round(other_cpu / our_cpu, 1),
         "MB": [here, there],
         "memory_ratio": [round(there[n] / max(here[n], 1), 1) for n in (0, 1)],
         "largest_difference": largest_difference(sides[0][0]["values"], sides[0][1]["values"], asked),
     }
 
 
-def run(command: list[str], repeats: int) -> dict[str, object]:
-    done = subprocess.run([*command, str(repeats)], capture_output=True, text=True)
+def run(command: list[str]) -> dict[str, object]:
+    """Calls again and again for `LEAST_S`, so that short calls are not a matter of luck."""
+    done = subprocess.run([*command, str(LEAST_S)], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     return json.loads(done.stdout.splitlines()[-1])
@@ -224,9 +229,7 @@ def run(command: list[str], repeats: int) -> dict[str, object]:
 
 def memory(command: list[str], done: dict[str, object]) -> list[int]:
     """Peak of a process of its own, and what of it the call took."""
-    # A short call is repeated, or its peak falls between two looks.
-    repeats = 1 + int(LOOK_S / median(done["seconds"]))  # type: ignore[call-overload]
-    peak = cost([*command, str(repeats)]).megabytes
+    peak = cost([*command, str(LOOK_S)]).megabytes  # repeated, or a short peak falls between two looks
     return [round(peak), round(max(0.0, peak - float(done["before"])))]  # type: ignore[arg-type]
 
 
