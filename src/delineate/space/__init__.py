@@ -5,6 +5,7 @@ from delineate.space.crop import nonzero_box, nonzero_mask
 from delineate.space.geometry import Geometry
 from delineate.space.labels import Label, LabelMap, LabelSchema, Region
 from delineate.space.resampling import resample, resample_labels
+from delineate.space.slices import Slices
 from delineate.space.triple import Shape, Spacing, triple
 from delineate.space.volume import Source, Volume
 
@@ -16,6 +17,7 @@ __all__ = [
     "LabelSchema",
     "Region",
     "Shape",
+    "Slices",
     "Source",
     "Spacing",
     "Volume",
