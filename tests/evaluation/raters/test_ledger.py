@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from delineate.evaluation.raters.ledger import Ledger, chance, holm, mean_of, median_of
+from delineate.evaluation.raters.ledger import Ledger, chance, mean_of, median_of
 from delineate.evaluation.raters.readings import CaseReadings, Pairing
 from delineate.evaluation.statistics import Bootstrap
 
@@ -90,10 +90,3 @@ def test_chance_needs_two_patients_and_knows_constants():
     assert chance(two.mean(np.array([np.nan, np.nan]))) is None
     assert chance(two.mean(np.zeros(2))) == 1.0
     assert chance(two.mean(np.full(2, 0.25))) == 0.0
-
-
-def test_holm_corrects_the_least_chance_most_and_keeps_their_order():
-    found = holm([0.01, 0.04, None, 0.03, 0.005])
-    assert found == pytest.approx((0.03, 0.06, None, 0.06, 0.02))
-    assert holm([0.9, 0.8]) == (1.0, 1.0)
-    assert holm([None]) == (None,)

@@ -129,20 +129,6 @@ def chance(estimate: Estimate | None) -> float | None:
     return float(2 * stdtr(estimate.patients - 1, -abs(estimate.value / estimate.error)))
 
 
-def holm(chances: Sequence[float | None]) -> tuple[float | None, ...]:
-    """The chances of a family of tests, so that all of them together are wrong no more often than one.
-
-    Source: Holm 1979, Scandinavian Journal of Statistics 6(2), 65-70.
-    """
-    there = sorted((value, place) for place, value in enumerate(chances) if value is not None)
-    result: list[float | None] = [None] * len(chances)
-    least = 0.0
-    for rank, (value, place) in enumerate(there):
-        least = max(least, min(1.0, value * (len(there) - rank)))
-        result[place] = least
-    return tuple(result)
-
-
 def mean_of(columns: Sequence[Numbers]) -> Numbers:
     """(case,) the mean of the values that are there; NaN where none is."""
     table = np.array(columns)

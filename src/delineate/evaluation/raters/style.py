@@ -18,7 +18,8 @@ from typing import Literal
 
 import numpy as np
 
-from delineate.evaluation.raters.ledger import Average, Ledger, PairValue, chance, holm, median_of
+from delineate.evaluation.comparison.paired import holm
+from delineate.evaluation.raters.ledger import Average, Ledger, PairValue, chance, median_of
 from delineate.evaluation.statistics import Numbers
 from delineate.record import Record
 
