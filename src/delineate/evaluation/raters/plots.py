@@ -34,8 +34,8 @@ class Look:
 
 
 MATRICES: dict[PairValue, Look] = {
-    "dice": Look("Dice, darker is nearer", 1.0, digits=2),
-    "hd95_mm": Look("HD95 in mm, darker is farther apart", 10.0, "mm"),
+    "dice": Look("Dice, stronger where nearer", 1.0, digits=2),
+    "hd95_mm": Look("HD95 in mm, stronger where farther apart", 10.0, "mm"),
     "volume_bias": Look("Volume of row less column, %", 0.3, "%", factor=100, digits=0),
     "offset_mm": Look("Border of row beyond column, mm", 2.0, "mm", digits=2),
 }
