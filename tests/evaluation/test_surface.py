@@ -364,3 +364,69 @@ def test_large_masks_are_quick():
     rough = Waves.drawn(np.random.default_rng(0), length_mm=25, height=2.0).on(grid)
     apart = border_distances(shape < 0, shape + rough < 0, grid)
     assert 2 < apart.hausdorff() < 12
+
+
+@given(blobs, st.floats(0.1, 10))
+@settings(max_examples=30, deadline=None)
+def test_distances_grow_with_the_voxels(drawn, scale):
+    seed, spacing = drawn
+    reference, prediction = blob_pair(seed, (8, 9, 7))
+    if not reference.any() or not prediction.any():
+        return
+    grid, larger = grid_of(reference.shape, spacing), grid_of(reference.shape, [scale * s for s in spacing])
+    for distances in (border_distances, area_distances):
+        apart, grown = distances(reference, prediction, grid), distances(reference, prediction, larger)
+        assert grown.hausdorff() == pytest.approx(scale * apart.hausdorff())
+        assert grown.pooled_mean() == pytest.approx(scale * apart.pooled_mean())
+        assert grown.from_reference.weight == pytest.approx(
+            apart.from_reference.weight * (1 if distances is border_distances else scale**2)
+        )
+
+
+@given(blobs)
+@settings(max_examples=30, deadline=None)
+def test_a_turned_patient_has_the_same_distances(drawn):
+    seed, spacing = drawn
+    reference, prediction = blob_pair(seed, (8, 9, 7))
+    if not reference.any() or not prediction.any():
+        return
+    turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    oblique = np.eye(4)
+    oblique[:3, :3], oblique[:3, 3] = turn @ np.diag(spacing), (120, -80, 33)
+    straight, turned = grid_of(reference.shape, spacing), Geometry(reference.shape, oblique)
+    assert all_numbers(reference, prediction, turned)[:6] == pytest.approx(
+        all_numbers(reference, prediction, straight)[:6]
+    )
+
+
+@pytest.mark.parametrize("order", [(2, 1, 0), (1, 0, 2), (0, 2, 1)])
+def test_how_masks_lie_in_memory_makes_no_difference(order):
+    reference, prediction = blob_pair(5)
+    grid = grid_of(reference.shape, (0.7, 1.0, 3.0))
+    known = np.ones(reference.shape, bool)
+    known[:, 3:5] = False
+
+    def stored(mask):
+        return np.ascontiguousarray(mask.transpose(order)).transpose(np.argsort(order))
+
+    before = all_numbers(reference, prediction, grid)
+    assert all_numbers(stored(reference), stored(prediction), grid) == pytest.approx(before)
+    one, other = (
+        border_distances(*(make(mask) & known for mask in (reference, prediction)), grid, make(known))
+        for make in (np.array, stored)
+    )
+    assert one.pooled_mean() == pytest.approx(other.pooled_mean())
+    assert one.hausdorff() == other.hausdorff()
+
+
+@pytest.mark.parametrize("distances", [border_distances, area_distances])
+def test_a_voxel_that_is_the_whole_scan_has_no_surface(distances):
+    one = np.ones((1, 1, 1), bool)
+    assert distances(one, one, grid_of(one.shape)) is None
+
+
+def test_objects_at_the_end_of_the_grid_end_there():
+    reference, prediction = box((0, 0, 0), (4, 8, 8), (8, 8, 8)), box((0, 0, 0), (6, 8, 8), (8, 8, 8))
+    apart = border_distances(reference, prediction, grid_of(reference.shape))
+    assert apart.hausdorff() == 2
+    assert len(apart.from_reference.distances) == 4 * 64 - 2 * 36  # all but the inner voxels
