@@ -106,6 +106,18 @@ class Confusion:
         return part / whole if whole else None
 
 
+def emptiness(reference: bool, prediction: bool) -> str | None:
+    """Which of two things has nothing in it, in words; None where both have something."""
+    match reference, prediction:
+        case False, False:
+            return "both empty"
+        case False, True:
+            return "reference empty"
+        case True, False:
+            return "prediction empty"
+    return None
+
+
 class ConfusionTable(Record):
     """For every label of the reference, what it was called, in one case or in many.
 

@@ -160,14 +160,7 @@ class Report(Record):
 
     def to_csv(self) -> str:
         """All rows as comma-separated values; a missing value is an empty field."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("case", "patient", "structure", "metric", "definition", "value", "unit", "note"))
-        for row in self.rows:
-            value = "" if row.value is None else repr(row.value)
-            where = (row.case, self.groups[row.case], row.structure)
-            writer.writerow((*where, row.metric, row.definition, value, row.unit, row.note or ""))
-        return text.getvalue()
+        return rows_csv(self.rows, self.groups)
 
     def to_markdown(self, metrics: Sequence[str] = ("dice", "hd95", "nsd", "volume_error_relative")) -> str:
         """A table of means with their 95 % intervals: a line per structure, and their mean."""
@@ -189,6 +182,18 @@ class Report(Record):
         how = f"95 % interval, {INTERVALS[self.rules.interval]}"
         lines += ["", f"Mean [{how}], n where values are missing and left out.", *notes]
         return "\n".join(lines) + "\n"
+
+
+def rows_csv(rows: Sequence[Row], groups: Mapping[str, str]) -> str:
+    """Rows as comma-separated values, each with the patient of its case."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("case", "patient", "structure", "metric", "definition", "value", "unit", "note"))
+    for row in rows:
+        value = "" if row.value is None else repr(row.value)
+        where = (row.case, groups[row.case], row.structure)
+        writer.writerow((*where, row.metric, row.definition, value, row.unit, row.note or ""))
+    return text.getvalue()
 
 
 def _doubts(counts: Counts, rules: Rules) -> Iterator[str]:

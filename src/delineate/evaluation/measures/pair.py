@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from delineate.evaluation.distances import SurfaceDistances
 from delineate.evaluation.mesh import mesh_distances
 from delineate.evaluation.objects.lesions import LesionRules, Lesions
-from delineate.evaluation.overlap import Confusion, Mask
+from delineate.evaluation.overlap import Confusion, Mask, emptiness
 from delineate.evaluation.surface import area_distances, border_distances
 from delineate.evaluation.volume import Volumes
 from delineate.space import Geometry
@@ -65,8 +65,7 @@ class Pair:
     @cached_property
     def border(self) -> SurfaceDistances | None:
         """Distances between border voxels; None where one of the masks has none."""
-        known = None if self._is_all_known else self.known
-        return border_distances(*self._known_masks, self.grid, known)
+        return border_distances(*self._known_masks, self.grid, self._partly_known)
 
     def apart(self, surface: Kind) -> SurfaceDistances | None:
         """Distances between the surfaces of the masks; None where one of them has none."""
@@ -81,12 +80,12 @@ class Pair:
     @cached_property
     def area(self) -> SurfaceDistances | None:
         """Distances between surface elements; None where one of the masks has none."""
-        return area_distances(*self._known_masks, self.grid)
+        return area_distances(*self._known_masks, self.grid, self._partly_known)
 
     @cached_property
     def mesh(self) -> SurfaceDistances | None:
         """Distances between meshes; None where one of the masks has none."""
-        return mesh_distances(*self._known_masks, self.grid)
+        return mesh_distances(*self._known_masks, self.grid, self._partly_known)
 
     def lesions(self, rules: LesionRules) -> Lesions:
         """The lesions of the reference and the components of the prediction by some rules."""
@@ -102,21 +101,15 @@ class Pair:
     @property
     def emptiness(self) -> str | None:
         """Which of the masks is empty, in words."""
-        match bool(self.counts.reference), bool(self.counts.prediction):
-            case False, False:
-                return "both empty"
-            case False, True:
-                return "reference empty"
-            case True, False:
-                return "prediction empty"
-        return None
+        return emptiness(bool(self.counts.reference), bool(self.counts.prediction))
 
     @cached_property
     def _known_masks(self) -> tuple[Mask, Mask]:
-        if self._is_all_known:
+        known = self._partly_known
+        if known is None:
             return self.reference, self.prediction
-        return self.reference & self.known, self.prediction & self.known
+        return self.reference & known, self.prediction & known
 
     @cached_property
-    def _is_all_known(self) -> bool:
-        return bool(self.known.all())
+    def _partly_known(self) -> Mask | None:
+        return None if self.known.all() else self.known

@@ -6,8 +6,6 @@ are by patient.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,7 +28,8 @@ from delineate.evaluation.objects.instances import (
 )
 from delineate.evaluation.objects.matching import Numbers
 from delineate.evaluation.objects.pools import Bounded, Pool
-from delineate.evaluation.scores import Row
+from delineate.evaluation.overlap import emptiness
+from delineate.evaluation.scores import Row, rows_csv
 from delineate.evaluation.statistics import INTERVALS, Bootstrap
 from delineate.progress import Progress, silent
 from delineate.record import Record
@@ -107,14 +106,7 @@ class InstanceReport(Record):
 
     def to_csv(self) -> str:
         """All rows as comma-separated values; a missing value is an empty field."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("case", "patient", "structure", "metric", "definition", "value", "unit", "note"))
-        for row in self.rows:
-            value = "" if row.value is None else repr(row.value)
-            where = (row.case, self.groups[row.case], row.structure)
-            writer.writerow((*where, row.metric, row.definition, value, row.unit, row.note or ""))
-        return text.getvalue()
+        return rows_csv(self.rows, self.groups)
 
     def to_markdown(self, metrics: Sequence[str] = TABLE) -> str:
         """Counts of objects, and means over cases beside what all objects in one pool give."""
@@ -212,7 +204,7 @@ class Part:
     def rows(self, names: Sequence[str]) -> Iterator[Row]:
         """Every case by every measure."""
         for place, case in enumerate(names):
-            empty = _emptiness(bool(self.tally.reference[place]), bool(self.tally.prediction[place]))
+            empty = emptiness(bool(self.tally.reference[place]), bool(self.tally.prediction[place]))
             for measure in instance_measures(self.rules):
                 value = float(self.columns[measure.name][place])
                 is_missing = bool(np.isnan(value))
@@ -304,14 +296,3 @@ def _valued(measure: InstanceMeasure, tally: Tally, rules: InstanceRules) -> Num
     if rules.empty == "one":
         return np.where(nothing & (tally.prediction == 0), 1.0, values)
     return values
-
-
-def _emptiness(reference: bool, prediction: bool) -> str | None:
-    match reference, prediction:
-        case False, False:
-            return "both empty"
-        case False, True:
-            return "reference empty"
-        case True, False:
-            return "prediction empty"
-    return None
