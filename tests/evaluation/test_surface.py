@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from delineate.errors import GeometryError
-from delineate.evaluation import area_distances, border_distances
+from delineate.evaluation import area_distances, border_distances, mesh_distances
 from delineate.evaluation.overlap import Confusion
 from delineate.evaluation.surface import border, corner_codes, element_areas
 from delineate.space import Geometry
@@ -285,6 +285,20 @@ def test_a_face_towards_what_nobody_annotated_is_no_surface():
     only[1, 1, 1] = True
     assert border_distances(only, only, grid_of((3, 3, 3)), only) is None
     assert border_distances(only, only, grid_of((3, 3, 3)), everything) is not None
+
+
+@pytest.mark.parametrize("distances", [area_distances, mesh_distances])
+def test_elements_and_meshes_are_open_where_the_annotation_stops(distances):
+    grid, known = grid_of(CUBE.shape), np.ones(CUBE.shape, bool)
+    known[:, :, 13:] = False
+    whole = distances(CUBE, CUBE, grid)
+    half = distances(CUBE & known, CUBE & known, grid, known)
+    # Four sides, of which a half voxel is missing at the open end, and the one face that is there.
+    cut = distances(CUBE & known, CUBE & known, grid)
+    assert half.from_reference.weight < cut.from_reference.weight - 9 * 9 < whole.from_reference.weight
+    elsewhere = SHIFTED & known
+    apart = distances(CUBE & known, elsewhere, grid, known)
+    assert apart.from_reference.largest() == pytest.approx(2)  # the open ends are not compared
 
 
 @pytest.mark.parametrize("distances", [border_distances, area_distances])

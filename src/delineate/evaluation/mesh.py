@@ -26,7 +26,7 @@ from scipy.spatial import cKDTree
 from delineate.evaluation.distances import Directed, Numbers, SurfaceDistances
 from delineate.evaluation.nearest import Indices, Matrix, in_mm, steps_of
 from delineate.evaluation.overlap import Mask
-from delineate.evaluation.surface import Codes, corner_codes, cut_around, on_surface
+from delineate.evaluation.surface import Codes, cut_around, known_codes, on_surface
 from delineate.space import Geometry, Shape, triple
 
 Points = npt.NDArray[np.float64]  # (..., 3)
@@ -42,12 +42,17 @@ EVERY = 16  # cells, before those that are done are left aside
 CUBE = np.array(list(product((-1.0, 1.0), repeat=3)))
 
 
-def mesh_distances(reference: Mask, prediction: Mask, grid: Geometry) -> SurfaceDistances | None:
-    """Distances between the meshes of two masks (i, j, k), or None if one is empty or has no outside."""
+def mesh_distances(
+    reference: Mask, prediction: Mask, grid: Geometry, known: Mask | None = None
+) -> SurfaceDistances | None:
+    """Distances between the meshes of two masks (i, j, k), or None if one is empty or has no outside.
+
+    Around a voxel that is not `known`, a mesh is open.
+    """
     cut = cut_around(reference, prediction, grid)
     if cut is None:
         return None
-    codes = [corner_codes(mask[cut]) for mask in (reference, prediction)]
+    codes = known_codes((reference[cut], prediction[cut]), None if known is None else known[cut])
     table = Table.on(grid, triple(codes[0].shape))
     meshes = [table.mesh(code) for code in codes]
     if not all(len(mesh.which) for mesh in meshes):

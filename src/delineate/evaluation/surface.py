@@ -53,17 +53,20 @@ def border_distances(
     )
 
 
-def area_distances(reference: Mask, prediction: Mask, grid: Geometry) -> SurfaceDistances | None:
+def area_distances(
+    reference: Mask, prediction: Mask, grid: Geometry, known: Mask | None = None
+) -> SurfaceDistances | None:
     """Distances between the surface elements of two masks (i, j, k), or None if one has none.
 
     Elements lie on the corners of voxels: where the 2 x 2 x 2 voxels around a corner are neither all in
-    nor all out. In a picture they are pieces of contour and weigh their length.
+    nor all out. In a picture they are pieces of contour and weigh their length. Around a voxel that is not
+    `known` there are none.
     """
     cut = cut_around(reference, prediction, grid)
     if cut is None:
         return None
     table, linear = element_areas(grid), grid.affine[:3, :3]
-    codes = [corner_codes(mask[cut]) for mask in (reference, prediction)]
+    codes = known_codes((reference[cut], prediction[cut]), None if known is None else known[cut])
     ends = [on_surface(code) for code in codes]
     if not all(end.any() for end in ends):
         return None
@@ -107,6 +110,16 @@ def corner_codes(mask: Mask) -> Codes:
         corners[1:] |= voxels  # the voxel before a corner
         corners[:-1] |= voxels << bits  # and the one after it
         codes = wider
+    return codes
+
+
+def known_codes(masks: tuple[Mask, Mask], known: Mask | None) -> list[Codes]:
+    """The `corner_codes` of both masks; 0 around voxels that are not known."""
+    codes = [corner_codes(mask) for mask in masks]
+    if known is not None:
+        is_open = corner_codes(~known) > 0
+        for code in codes:
+            code[is_open] = 0
     return codes
 
 
