@@ -46,10 +46,12 @@ def test_errors_and_the_temperature_are_printed(folders):
 
 
 def test_a_folder_gets_numbers_words_and_a_page(folders, tmp_path):
-    done = cli.invoke(app, ["calibrate", *folders, "-o", str(tmp_path), "--bins", "20", "--band", "2"])
+    done = cli.invoke(
+        app, ["calibrate", *folders, "-o", str(tmp_path), "--bins", "20", "--band", "2", "--fit", "boundary"]
+    )
     assert done.exit_code == 0, done.output
     report = json.loads((tmp_path / "calibration.json").read_text())
-    assert report["rules"] == {"bins": 20, "band_mm": 2.0}
+    assert report["rules"] == {"bins": 20, "band_mm": 2.0, "fit": "boundary"}
     assert "within 2 mm" in (tmp_path / "calibration.md").read_text()
     page = (tmp_path / "calibration.html").read_text()
     assert page.count("<svg") == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 
 import typer
@@ -9,6 +10,14 @@ import typer
 from delineate.cli.options import screen
 
 NAME = "calibrate"
+
+
+class Fit(enum.Enum):
+    """Whose voxels a temperature is fitted to, as the command line spells it."""
+
+    everywhere = "everywhere"
+    foreground = "foreground"
+    boundary = "boundary"
 
 
 def command(
@@ -22,6 +31,7 @@ def command(
     cases: Path | None = typer.Option(None, help="CSV with a line per case: patient, site, ..."),
     bins: int = typer.Option(15, min=2, max=100, help="Bins of equal width, and of equal mass."),
     band: float = typer.Option(3.0, min=0.01, help="Millimetres around boundaries that are looked at alone."),
+    fit: Fit = typer.Option(Fit.everywhere, help="Where the temperature is fitted."),
     into: Path | None = typer.Option(
         None, metavar="MODEL", help="Write the temperature into this model; its labels never change."
     ),
@@ -32,7 +42,7 @@ def command(
     from delineate.evaluation import CalibrationRules
 
     show = screen(context)
-    rules = CalibrationRules(bins=bins, band_mm=band)
+    rules = CalibrationRules(bins=bins, band_mm=band, fit=fit.value)
     wishes = pipeline.CalibrateWishes(rules=rules, labels=labels, facts=cases, into=into)
     report = pipeline.calibrate_folders(references, probabilities, out, wishes, show)
     if as_json:

@@ -88,22 +88,26 @@ def _refuse_others(files: ProbabilityFiles, model: Path | None) -> None:
 def _write(report: CalibrationReport, out: Path, notes: tuple[str, ...]) -> None:
     write_text(out / "calibration.json", report.to_json())
     write_text(out / "calibration.md", f"# {report.title}\n\n{report.to_markdown()}")
-    plots = tuple(reliability_plot(report, name) for name in report.names)
-    heads, rows = report.table()
-    sections = (
-        Section("How sure, and how right", (READING, *plots)),
-        Section("Errors", (Table(heads, rows, report.reading),)),
-        Section("With a temperature", (Table(*heat_rows(report), caption=report.told),)),
-    )
     page = render_page(
         report.title,
         f"{len(report.cases)} cases. Is the model as sure as it is right?",
-        sections,
+        calibration_sections(report),
         figures=_figures(report),
         warnings=notes,
         footer="All numbers, by case: calibration.json beside this page.",
     )
     write_text(out / "calibration.html", page)
+
+
+def calibration_sections(report: CalibrationReport) -> tuple[Section, ...]:
+    """Reliability diagrams, errors by region, and what a temperature would change."""
+    plots = tuple(reliability_plot(report, name) for name in report.names)
+    heads, rows = report.table()
+    return (
+        Section("How sure, and how right", (READING, *plots)),
+        Section("Errors of the probabilities", (Table(heads, rows, report.reading),)),
+        Section("With a temperature", (Table(*heat_rows(report), caption=report.told),)),
+    )
 
 
 def _figures(report: CalibrationReport) -> tuple[Figure, ...]:
@@ -121,6 +125,6 @@ def _carry(report: CalibrationReport, model: Path) -> None:
 
     t = report.temperature
     if t.note or not report.is_better:
-        why = t.note or "it does not lower the expected calibration error"
+        why = t.note or "it makes the expected calibration error larger where it was fitted"
         raise DataError(f"{model}: carries no temperature: {why}. Nothing was changed.")
     write_calibration(model, Calibration(temperature=t.value, low=t.low, high=t.high, cases=t.cases))

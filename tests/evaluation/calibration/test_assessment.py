@@ -123,13 +123,39 @@ def test_the_text_says_what_was_measured_and_whether_a_temperature_helps(worlds)
 
 
 def test_a_temperature_that_does_not_help_is_not_recommended(worlds):
-    report = calibrate(*cohort(worlds, [1.5], shape=(8, 8, 8)))
-    worse = report.after[0].but(ece=1.0)
-    doubted = report.but(after=(worse, *report.after[1:]))
-    assert not doubted.is_better
-    assert "do not use it" in doubted.to_markdown()
+    report = calibrate(*cohort(worlds, [1.5], shape=(16, 16, 16)))
+    worse = [score.but(ece=1.0) if score.name == TOP else score for score in report.after]
+    doubted = report.but(after=(worse[0], report.after[1], worse[2], *report.after[3:]))
+    assert (doubted.is_better, doubted.worse) == (False, ("everywhere", "boundary"))
+    told = "It makes the ECE of the top label larger everywhere and at boundaries. Do not use it."
+    assert told in doubted.to_markdown()
+    partly = report.but(after=(*report.after[:2], worse[2], *report.after[3:]))
+    assert partly.is_better
+    assert "larger at boundaries." in partly.told
+    assert "Do not use it" not in partly.told
     noted = report.but(temperature=report.temperature.but(note="hardly anything is wrong"))
     assert "Hardly anything is wrong." in noted.to_markdown()
+
+
+def test_a_temperature_may_be_fitted_where_it_matters(worlds):
+    """Too sure in the foreground, right elsewhere: one number cannot suit both."""
+
+    def load(case):
+        reference, cold = worlds.scan(int(case))
+        hot = worlds.scan(int(case), heat=3.0)[1]
+        inside = cold.array.argmax(axis=0) > 0
+        return reference, Volume(np.where(inside, hot.array, cold.array), cold.geometry, cold.channels)
+
+    found = {
+        fit: calibrate(["0", "1"], load, rules=CalibrationRules(fit=fit))
+        for fit in ("everywhere", "foreground")
+    }
+    assert found["foreground"].temperature.value == pytest.approx(3, rel=0.05)
+    assert 1 < found["everywhere"].temperature.value < 2.8
+    assert "fitted in the foreground on these 2 cases" in found["foreground"].told
+    assert found["foreground"].pooled(TOP, "foreground", after=True).ece < 0.01
+    regions = calibrate(["0"], worlds.nested_load, rules=CalibrationRules(fit="boundary"))
+    assert regions.temperature.value == pytest.approx(1, abs=0.1)
 
 
 def test_one_case_has_errors_but_no_interval(worlds):

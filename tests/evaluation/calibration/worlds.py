@@ -45,3 +45,8 @@ def nested(seed, *, shape=(32, 32, 32), heat=1.0):
     hot = 1 / (1 + ((1 - p) / p) ** heat)
     geometry = grid(shape)
     return LabelMap(values, geometry, REGIONS), Volume(hot.astype(np.float32), geometry, REGIONS.outputs)
+
+
+def nested_load(case):
+    """A case of nested regions by its number."""
+    return nested(int(case))

@@ -28,7 +28,7 @@ Load = Callable[[str], tuple[LabelMap, Volume]]  # case -> reference, probabilit
 
 SEED = 20211  # of samples and draws where no generator is given: the same report twice
 FEW_VOXELS = 20  # in a bin of a case: fewer say nothing about its frequency
-SAMPLED = 2**25  # logarithms of probabilities in memory, of all cases together: 128 MB
+SAMPLED = 2**23  # logarithms of probabilities in memory, of all cases together: 64 MB
 
 
 def calibrate(
@@ -59,7 +59,7 @@ def calibrate(
         progress(number, 2 * len(cases), case)
         forecast = book.forecast(case, load)
         book.enter(case, forecast.counts(rules.bins))
-        samples.append(forecast.sample(rng, _kept(len(cases), forecast.schema)))
+        samples.append(forecast.sample(rng, _kept(len(cases), forecast.schema), rules.fit))
     temperature = fitted(samples, list(patients.values()))
     del samples
     warm = _Book(rules)

@@ -85,15 +85,17 @@ class Forecast:
                 total[name] = total[name] + found if name in total else found
         return {(name, where): total[name].among(KINDS[where]) for name in total for where in WHERE}
 
-    def sample(self, rng: np.random.Generator, kept: int) -> Sample:
-        """Voxels from which a temperature can be learnt."""
+    def sample(self, rng: np.random.Generator, kept: int, where: Where = "everywhere") -> Sample:
+        """Voxels of a region from which a temperature can be learnt."""
+        inside = np.isin(self.kind, KINDS[where])
         if self.present is None:
-            return sampled(self.probabilities, self.truth, rng, kept=kept)
+            return sampled(self.probabilities, np.where(inside, self.truth, -1), rng, kept=kept)
+        known = inside if self.known is None else inside & self.known
         share = max(1, kept // len(self.present))
-        two_sided = []
-        for p, there in zip(self.probabilities, self.present, strict=True):
-            truth = there.astype(np.int32) if self.known is None else np.where(self.known, there, -1)
-            two_sided.append(sampled(np.stack([1 - p, p]), truth, rng, kept=share))
+        two_sided = [
+            sampled(np.stack([1 - p, p]), np.where(known, there, -1), rng, kept=share)
+            for p, there in zip(self.probabilities, self.present, strict=True)
+        ]
         return Sample.joined(two_sided)
 
     def _pieces(self) -> Iterator[Any]:

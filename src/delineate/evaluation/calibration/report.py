@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from delineate.errors import DataError
-from delineate.evaluation.calibration.regions import BAND_MM, Where
+from delineate.evaluation.calibration.regions import BAND_MM, WHERE, Where
 from delineate.evaluation.calibration.reliability import BINS
 from delineate.evaluation.calibration.temperature import Temperature
 from delineate.evaluation.markdown import markdown_table
@@ -26,15 +26,24 @@ FEW_VOXELS = 20  # in a bin of a case: fewer say nothing about its frequency
 SAMPLED = 2**25  # logarithms of probabilities in memory, of all cases together: 128 MB
 
 
+REGIONS: dict[Where, str] = {
+    "everywhere": "everywhere",
+    "foreground": "in the foreground",
+    "boundary": "at boundaries",
+}
+
+
 class CalibrationRules(Record):
     """How calibration is measured.
 
     bins     of equal width, and as many of equal mass
     band_mm  how far from a boundary the region `boundary` reaches, on either side
+    fit      the region whose voxels the temperature is fitted to
     """
 
     bins: Annotated[int, Field(ge=2, le=100)] = BINS
     band_mm: Annotated[float, Field(gt=0)] = BAND_MM
+    fit: Where = "everywhere"
 
 
 class Score(Record):
@@ -126,9 +135,18 @@ class CalibrationReport(Record):
 
     @property
     def is_better(self) -> bool:
-        """Whether the temperature makes the pooled ECE of the first name no larger, everywhere."""
-        before, after = (self.pooled(self.names[0], "everywhere", after=done).ece for done in (False, True))
-        return before is None or (after is not None and after <= before)
+        """Whether the temperature makes the pooled ECE of the first name no larger where it was fitted."""
+        return self.rules.fit not in self.worse
+
+    @property
+    def worse(self) -> tuple[Where, ...]:
+        """Regions in which the temperature makes the pooled ECE of the first name larger."""
+        found = []
+        for where in WHERE:
+            before, after = (self.pooled(self.names[0], where, after=done).ece for done in (False, True))
+            if before is not None and after is not None and after > before:
+                found.append(where)
+        return tuple(found)
 
     @property
     def reading(self) -> str:
@@ -145,11 +163,17 @@ class CalibrationReport(Record):
         """What the temperature is, and whether to use it."""
         t = self.temperature
         ends = "" if t.low is None or t.high is None else f" [95 % interval {t.low:.3f} to {t.high:.3f}]"
-        parts = [f"Temperature {t.value:.3f}{ends}, fitted on these {t.cases} cases. No label changes."]
+        where = REGIONS[self.rules.fit]
+        parts = [
+            f"Temperature {t.value:.3f}{ends}, fitted {where} on these {t.cases} cases. No label changes."
+        ]
         if t.note:
             parts.append(f"{t.note[0].upper()}{t.note[1:]}.")
+        if self.worse:
+            regions = " and ".join(REGIONS[region] for region in self.worse)
+            parts.append(f"It makes the ECE of the {self.names[0]} larger {regions}.")
         if not self.is_better:
-            parts.append("It does not lower the expected calibration error of these cases: do not use it.")
+            parts.append("Do not use it.")
         return " ".join(parts)
 
     def table(self) -> tuple[tuple[str, ...], list[list[str]]]:

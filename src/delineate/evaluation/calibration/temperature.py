@@ -33,14 +33,14 @@ BOUNDS = (0.05, 20.0)  # beyond, there was nothing to learn it from
 SURE = 0.999  # a right forecast above that tells next to nothing
 KEPT = 20_000  # voxels of each of the two kinds and each case
 ROUNDS = 60
-SAME = 1e-10  # of 1/T
+SAME = 1e-7  # of 1/T
 
 
 class Temperature(Record):
     """A temperature, and what is known of it.
 
     low, high  its 95 % interval over patients; None for one patient
-    before, after  the mean negative log-likelihood of the sample, without and with it
+    before, after  the mean negative log-likelihood of what it was fitted to, without and with it
     cases      on which it was fitted
     note       what keeps it from being trusted
     """
@@ -58,12 +58,12 @@ class Temperature(Record):
 class Sample:
     """Voxels that stand for all of a case.
 
-    logs    (n, class) logarithms of the probabilities
+    logs    (n, class) logarithms of the probabilities, the largest of a voxel 0
     truth   (n,) the class that each is
     weight  (n,) how many voxels each stands for
     """
 
-    logs: npt.NDArray[np.float32]
+    logs: Numbers
     truth: npt.NDArray[np.intp]
     weight: Numbers
 
@@ -113,8 +113,10 @@ def sampled(
     taken = [rng.choice(part, kept, replace=False) if len(part) > kept else part for part in parts]
     weights = [np.full(len(t), len(p) / max(1, len(t))) for p, t in zip(parts, taken, strict=True)]
     where = np.concatenate(taken)
-    logs = _logs(probabilities[:, where]).T.astype(np.float32)
-    return Sample(logs, truth[where].astype(np.intp), np.concatenate(weights))
+    logs = _logs(probabilities[:, where]).T
+    return Sample(
+        logs - logs.max(axis=1, keepdims=True), truth[where].astype(np.intp), np.concatenate(weights)
+    )
 
 
 def fitted(samples: Sequence[Sample], groups: Sequence[str]) -> Temperature:
@@ -156,9 +158,9 @@ def _root(patients: Sequence[Sample]) -> tuple[float, str]:
         low, high = (here, high) if slopes[0] < 0 else (low, here)
         step = here - slopes[0] / slopes[1] if slopes[1] > 0 else low
         following = step if low < step < high else (low + high) / 2
-        if abs(following - here) < SAME:
+        moved, here = abs(following - here), following
+        if moved < SAME * here:
             break
-        here = following
     return float(here), ""
 
 
@@ -176,19 +178,18 @@ def _interval(patients: Sequence[Sample], inverse: float) -> tuple[float | None,
 def _cost(sample: Sample, inverse: float) -> float:
     """The negative log-likelihood in sum."""
     z = sample.logs * inverse
-    top = z.max(axis=1)
-    total = top + np.log(np.exp(z - top[:, None]).sum(axis=1))
-    return float(sample.weight @ (total - z[np.arange(len(z)), sample.truth]))
+    happened = z[np.arange(len(z)), sample.truth]
+    return float(sample.weight @ (np.log(np.exp(z).sum(axis=1)) - happened))
 
 
 def _slope(sample: Sample, inverse: float) -> tuple[float, float]:
     """The first and second derivative of the cost."""
-    z = sample.logs.astype(np.float64)
-    share = np.exp(inverse * (z - z.max(axis=1, keepdims=True)))
+    z = sample.logs
+    share = np.exp(inverse * z)
     share /= share.sum(axis=1, keepdims=True)
-    mean = (share * z).sum(axis=1)
-    spread = (share * (z - mean[:, None]) ** 2).sum(axis=1)
-    return float(sample.weight @ (mean - z[np.arange(len(z)), sample.truth])), float(sample.weight @ spread)
+    mean, square = (np.einsum("nc,nc->n", share, power) for power in (z, z * z))
+    happened = z[np.arange(len(z)), sample.truth]
+    return float(sample.weight @ (mean - happened)), float(sample.weight @ (square - mean * mean))
 
 
 def _logs(probabilities: Forecasts) -> Numbers:
