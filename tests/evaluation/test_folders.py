@@ -75,6 +75,14 @@ def test_two_files_are_a_pair_whatever_they_are_called(places):
     assert dice(folders) == pytest.approx({"a": 2 / 3})
 
 
+def test_what_else_lies_among_the_predictions_is_not_read(places):
+    noise = np.random.default_rng(0).random((3, *GRID.shape)).astype(np.float32)
+    write_volume(Volume(noise, GRID, ("x", "y", "z")), places[1] / "a_probabilities.nii.gz")
+    folders = Folders.open(*places)
+    assert "a_probabilities: predicted, but there is no reference" in folders.notes[-1]
+    assert dice(folders)["a"] == 1.0
+
+
 def test_a_label_that_only_the_prediction_has_is_measured_as_invented(places):
     save(places[1] / "a.nrrd", value=2)
     folders = Folders.open(*places)

@@ -8,7 +8,15 @@ from delineate.evaluation import CalibrationRules
 from delineate.io import read_label_values, read_volume, write_volume
 from delineate.io.disk import write_json
 from delineate.networks import Model
-from delineate.pipeline import CalibrateWishes, SegmentWishes, Unwatched, calibrate_folders, segment
+from delineate.pipeline import (
+    CalibrateWishes,
+    MeasureWishes,
+    SegmentWishes,
+    Unwatched,
+    calibrate_folders,
+    evaluate_folders,
+    segment,
+)
 from delineate.pipeline.scans import probabilities_file
 from delineate.space import Volume
 
@@ -101,3 +109,11 @@ def test_a_temperature_that_makes_nothing_better_goes_nowhere(balls_folder, pred
             balls_folder / "labelsTr", tmp_path / "right", None, CalibrateWishes(into=model), Unwatched()
         )
     assert Model.open(model).calibration is None
+
+
+def test_probabilities_may_be_part_of_a_report(predicted, balls_folder, tmp_path):
+    wishes = MeasureWishes(probabilities=predicted, without="skip")
+    measured = evaluate_folders(balls_folder, predicted, tmp_path / "out", wishes, Unwatched())
+    assert measured.calibration.pooled("top label", "everywhere").voxels > 0
+    assert (tmp_path / "out" / "calibration.json").is_file()
+    assert "<h2>How sure, and how right</h2>" in (tmp_path / "out" / "report.html").read_text()

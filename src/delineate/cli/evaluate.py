@@ -69,6 +69,9 @@ def command(
     lesions: str | None = typer.Option(
         None, metavar="RULES", help="Lesion by lesion, too: plain, GLI, SSA, PED, MEN, MET (BraTS), LITS."
     ),
+    probabilities: Path | None = typer.Option(
+        None, help="Probabilities, named as the references: is the model as sure as it is right?"
+    ),
     instances: bool = typer.Option(False, "--instances", help="Every value is one object: PQ, AJI, F1, AP."),
     device_: str = typer.Option("auto", "--device", help="auto, cpu or cuda; with RUN."),
     as_json: bool = typer.Option(False, "--json", help="The report as JSON."),
@@ -88,7 +91,9 @@ def command(
     if out is None:
         raise typer.BadParameter("say where the report goes, for example  -o measured", param_hint="--out")
     divided = dict(column_with_edges(word) for word in by)
-    wishes = pipeline.MeasureWishes(rules, labels, cases, scans, without.value, divided, gate, lesions)
+    wishes = pipeline.MeasureWishes(
+        rules, labels, cases, scans, without.value, divided, gate, lesions, probabilities
+    )
     if instances:
         objects = pipeline.evaluate_objects(references, predictions, out, wishes, show)
         _show(show, objects, objects.to_markdown(), as_json=as_json)

@@ -64,9 +64,9 @@ class Folders:
             DataError: no case has a prediction, or (`without="refuse"`) one has none.
         """
         found = label_files(predictions)
-        dataset = open_references(references, labels, facts, tuple(found.values()))
-        if references.is_file() and predictions.is_file() and is_scan(references):
-            found = {dataset.ids[0]: predictions}  # two files are a pair whatever they are called
+        if predictions.is_file() and references.is_file() and is_scan(references):
+            found = dict.fromkeys(label_files(references), predictions)  # a pair, whatever their names
+        dataset = open_references(references, labels, facts, found)
         kept, notes = matched(dataset.ids, found, predictions, without)
         return cls(dataset.subset(kept), found, _scans(scans, dataset), (*dataset.notes, *notes))
 
@@ -100,13 +100,15 @@ class Folders:
 
 
 def open_references(
-    path: Path, labels: Path | None, facts: Path | None, predictions: tuple[Path, ...] = ()
+    path: Path, labels: Path | None, facts: Path | None, predictions: Mapping[str, Path] | None = None
 ) -> Dataset:
-    """A folder of label files, or a dataset of any layout."""
+    """A folder of label files, or a dataset of any layout; `predictions` may hold further values."""
     if labels is None and is_dataset(path):
         dataset = Dataset.open(path)
         return dataset if facts is None else dataset.described(facts)
-    return open_labels(path, table=labels, facts=facts, others=predictions)
+    theirs = {} if predictions is None else predictions
+    others = [theirs[name] for name in label_files(path) if name in theirs]
+    return open_labels(path, table=labels, facts=facts, others=others)
 
 
 def is_dataset(path: Path) -> bool:

@@ -14,6 +14,7 @@ from delineate.dataset import label_files
 from delineate.dataset.table_file import read_facts
 from delineate.errors import DataError
 from delineate.evaluation import (
+    CalibrationReport,
     Folders,
     InstanceMap,
     InstanceReport,
@@ -39,6 +40,7 @@ from delineate.evaluation.showing import case_section, headline, rule_section, s
 from delineate.evaluation.volume_plot import volume_section
 from delineate.io.disk import write_json, write_text
 from delineate.page import Figure, Section, render_page
+from delineate.pipeline.calibrating import CalibrateWishes, calibrate_folders, calibration_sections
 from delineate.pipeline.dividing import Divided, DivideWishes, divided_by, group_section
 from delineate.pipeline.watch import Watch
 
@@ -58,6 +60,7 @@ class MeasureWishes:
     by       columns of the cases (and 'size') that divide every table, with edges for numbers
     gate     thresholds that the report is held against: a file, or 'literature'
     lesions  a name of `LESION_RULES`: every structure is also measured lesion by lesion, by these rules
+    probabilities  a folder of probabilities: is the model as sure as it is right?
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -68,6 +71,7 @@ class MeasureWishes:
     by: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     gate: str | None = None
     lesions: str | None = None
+    probabilities: Path | None = None
 
     @property
     def all_rules(self) -> Rules:
@@ -89,16 +93,17 @@ class MeasureWishes:
 
 @dataclass(frozen=True)
 class Measured:
-    """A report, and what it says of lesions, groups and thresholds where that was asked."""
+    """A report, and what was said of lesions, groups, thresholds and probabilities where that was asked."""
 
     report: Report
     lesions: LesionReport | None
     groups: Divided | None
     verdict: Verdict | None
+    calibration: CalibrationReport | None
 
     def to_markdown(self) -> str:
         """All tables."""
-        parts = (self.lesions, self.groups, self.verdict)
+        parts = (self.lesions, self.groups, self.verdict, self.calibration)
         further = [part.to_markdown() for part in parts if part is not None]
         return "\n".join([self.report.to_markdown(), *further])
 
@@ -141,6 +146,7 @@ def evaluate_folders(
         lesions,
         divided_by(report, columns_of(dataset), wanted, where=str(references)) if wishes.by else None,
         None if gate is None else judge(report, gate),
+        _calibration(references, wishes, watch),
     )
     write_measured(measured, out)
     with watch.stage("pictures") as progress:
@@ -205,6 +211,13 @@ def evaluate_objects(
     return report
 
 
+def _calibration(references: Path, wishes: MeasureWishes, watch: Watch) -> CalibrationReport | None:
+    if wishes.probabilities is None:
+        return None
+    how = CalibrateWishes(labels=wishes.labels, facts=wishes.facts)
+    return calibrate_folders(references, wishes.probabilities, None, how, watch)
+
+
 def measured_sections(measured: Measured) -> tuple[Section, ...]:
     """Everything about the numbers; pictures are not among it."""
     report = measured.report
@@ -218,11 +231,13 @@ def measured_sections(measured: Measured) -> tuple[Section, ...]:
     sections.append(volume_section(report))
     if report.confusion is not None and len(report.confusion.names) > 2:
         sections.append(confusion_section(report.confusion))
+    if measured.calibration is not None:
+        sections += calibration_sections(measured.calibration)
     return tuple(sections)
 
 
 def write_measured(measured: Measured, out: Path) -> None:
-    """Writes the report, and what it says of lesions, groups and thresholds, into a folder."""
+    """Writes the report, and all that was said beside it, into a folder."""
     write_report(measured.report, out)
     if measured.lesions is not None:
         write_text(out / "lesions.csv", measured.lesions.to_csv())
@@ -231,6 +246,8 @@ def write_measured(measured: Measured, out: Path) -> None:
         write_json(out / "subgroups.json", measured.groups.to_json())
     if measured.verdict is not None:
         write_text(out / "gate.json", measured.verdict.to_json())
+    if measured.calibration is not None:
+        write_text(out / "calibration.json", measured.calibration.to_json())
     write_text(out / "summary.md", f"# {measured.report.title}\n\n{measured.to_markdown()}")
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from delineate.dataset import CheckReport, Dataset, Splits
 from delineate.errors import RunError
 from delineate.evaluation import Report
+from delineate.evaluation.overlap_plot import confusion_section
 from delineate.evaluation.showing import case_section, headline, score_section
+from delineate.evaluation.volume_plot import volume_section
 from delineate.io.disk import write_bytes, write_text
 from delineate.page import Items, Section, Table, Wide, picture_uri, render_page
 from delineate.pipeline.judge import CHOICE, Choice, Judge
@@ -50,6 +52,8 @@ def write_page(run: Run, progress: Progress = silent) -> Path:
         (
             score_section(report),
             case_section(report, look, progress),
+            volume_section(report),
+            *([confusion_section(report.confusion)] if report.confusion is not None else []),
             _without_learning(choice, report),
             _learning(run, choice, plan),
             _plan(plan),
