@@ -68,6 +68,8 @@ def test_a_folder_gets_tables_numbers_and_a_page(folder, tmp_path):
     page = (tmp_path / "subgroups.html").read_text()
     assert page.count("<svg") == 3
     assert 'class="dot"' in page
+    assert "What to expect elsewhere" in page
+    assert "Nobody checked" in page
 
 
 def test_the_size_is_always_known(folder):

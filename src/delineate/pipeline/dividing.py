@@ -23,7 +23,7 @@ from delineate.evaluation.subgroups.columns import divided
 from delineate.evaluation.subgroups.plot import interval_plot
 from delineate.evaluation.subgroups.split import SIZE
 from delineate.io.disk import write_json, write_text
-from delineate.page import Section, render_page
+from delineate.page import Section, Table, render_page
 from delineate.pipeline.run_folder import Run
 
 MOST_GROUPS = 12  # of a column that nobody asked for by name: more are names or remarks
@@ -172,7 +172,11 @@ def write_divided(result: Divided, out: Path) -> None:
     write_json(out / "subgroups.json", result.to_json())
     write_text(out / "subgroups.md", f"# {result.title}\n\n{result.to_markdown()}")
     told = "Numbers and p values: subgroups.md beside this page."
-    write_text(out / "subgroups.html", render_page(result.title, told, (group_section(result),)))
+    sections = [group_section(result)]
+    if result.left_out is not None:
+        heads, rows = result.left_out.table()
+        sections.append(Section("What to expect elsewhere", (Table(heads, rows, result.left_out.trust),)))
+    write_text(out / "subgroups.html", render_page(result.title, told, sections))
 
 
 def group_section(result: Divided) -> Section:

@@ -57,16 +57,21 @@ class LeftOut(Record):
     by_site: Subgroups
     elsewhere: tuple[Elsewhere, ...]
 
+    @property
+    def trust(self) -> str:
+        """Whether anybody looked at how the sites were judged."""
+        if self.verified:
+            return "Every site was judged by networks that have not learnt from it."
+        return "Nobody checked that the networks that judged a site had not learnt from it."
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Heads and rows of what to expect elsewhere."""
+        heads = ("structure", "metric", "sites", "mean of sites", "expected at another site", "worst site")
+        return heads, [_row(each) for each in self.elsewhere]
+
     def to_markdown(self) -> str:
         """What to expect elsewhere, and the table of the sites."""
-        heads = ("structure", "metric", "sites", "mean of sites", "expected at another site", "worst site")
-        rows = [_row(each) for each in self.elsewhere]
-        trust = (
-            "Every site was judged by networks that have not learnt from it."
-            if self.verified
-            else "Nobody checked that the networks that judged a site had not learnt from it."
-        )
-        return f"{markdown_table(heads, rows)}\n\n{trust}\n\n{self.by_site.to_markdown()}"
+        return f"{markdown_table(*self.table())}\n\n{self.trust}\n\n{self.by_site.to_markdown()}"
 
 
 def leave_one_site_out(
