@@ -69,7 +69,7 @@ def write_fhir(
 ) -> Written:
     """Writes a result as a Bundle (transaction) in one JSON file.
 
-    before  what was written of the same result: SEG and SR are referred to where they are there
+    before  what was written of the same result: SEG, SR, RTSTRUCT are referred to, the summary is put in
     """
     write_json(path, bundle(result, before, measurements, version, uids=uids))
     return Written(f"FHIR {version}", path, notes=measurements.notes)
@@ -308,9 +308,8 @@ class _Making:
         }
         if self.result.approval is not None:
             resource["resultsInterpreter"] = [{"display": self.result.approval.reviewer}]
-        if (summary := self.before.get("SUMMARY")) is not None:
-            page = summary.path / "summary.pdf"
-            content = base64.b64encode(page.read_bytes()).decode("ascii")
+        if (page := self.before.get("PDF")) is not None:
+            content = base64.b64encode(page.path.read_bytes()).decode("ascii")
             resource["presentedForm"] = [{"contentType": "application/pdf", "data": content}]
         return self.entry(resource)
 

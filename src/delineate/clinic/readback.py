@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,20 @@ PLACE_MM = 0.01  # a frame of a segmentation lies on its image
 
 @dataclass(frozen=True)
 class Plane:
-    """An image as its own file places it: LPS+ mm from (column, row) in pixels."""
+    """An image as its own file places it: LPS+ mm from (column, row) in pixels.
+
+    depth  mm of the patient that it stands for: half the way to both neighbours
+    """
 
     origin: Array
     column_step: Array
     row_step: Array
+    depth: float = 0.0
+
+    @property
+    def pixel_mm3(self) -> float:
+        """The volume that a pixel stands for."""
+        return float(np.linalg.norm(np.cross(self.column_step, self.row_step))) * self.depth
 
     def world(self, column: float, row: float) -> Array:
         """The place of a pixel."""
@@ -42,16 +51,18 @@ class Plane:
 
 @dataclass
 class Sum:
-    """Voxels and the sum of their places."""
+    """Voxels, the sum of their places, and their volume."""
 
     voxels: int = 0
     places: Array | float = 0.0
+    mm3: float = 0.0
 
     def add(self, count: int, columns: float, rows: float, plane: Plane) -> None:
         """Pixels of one plane: how many, and the sums of their columns and rows."""
         if count:
             self.voxels += count
             self.places = self.places + count * plane.world(columns / count, rows / count)
+            self.mm3 += count * plane.pixel_mm3
 
     @property
     def centroid(self) -> tuple[float, ...] | None:
@@ -79,7 +90,7 @@ def images(files: Iterable[Path]) -> dict[ImageKey, Plane]:
                 _either(group, shared, "PlaneOrientationSequence"),
                 _either(group, shared, "PixelMeasuresSequence"),
             )
-    return found
+    return _with_depths(found)
 
 
 def count_segments(path: Path, known: Mapping[ImageKey, Plane]) -> dict[int, Sum]:
@@ -96,7 +107,7 @@ def count_segments(path: Path, known: Mapping[ImageKey, Plane]) -> dict[int, Sum
             _either(group, shared, "PlaneOrientationSequence"),
             _either(group, shared, "PixelMeasuresSequence"),
         )
-        _check_on_images(path, number, plane, group, known, shape)
+        plane = replace(plane, depth=_depth_on_images(path, number, plane, group, known, shape))
         pixels = stored(number).reshape(shape)
         if "SegmentIdentificationSequence" in group:
             segment = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
@@ -168,6 +179,7 @@ def _plane(position: Dataset, orientation: Dataset, measures: Dataset) -> Plane:
         np.array([float(x) for x in position.ImagePositionPatient]),
         np.array(cosines[:3]) * across,
         np.array(cosines[3:]) * down,
+        float(measures.get("SliceThickness") or 1.0),
     )
 
 
@@ -176,14 +188,35 @@ def _either(group: Dataset, shared: Dataset, name: str) -> Dataset:
     return item
 
 
-def _check_on_images(
+def _with_depths(found: Mapping[ImageKey, Plane]) -> dict[ImageKey, Plane]:
+    """The planes with their depths, from where they lie; with the thickness where all are in one place."""
+    first = next(iter(found.values()))
+    normal = np.cross(first.column_step, first.row_step)
+    along = np.array([plane.origin @ normal for plane in found.values()]) / np.linalg.norm(normal)
+    order = np.argsort(along)
+    place = np.empty(len(along), int)  # images nearer than PLACE_MM share one
+    place[order] = np.concatenate([[0], np.cumsum(np.diff(along[order]) >= PLACE_MM)])
+    sums = np.bincount(place, along) / np.bincount(place)
+    if len(sums) == 1:
+        return dict(found)
+    before, after = np.concatenate([sums[:1], sums[:-1]]), np.concatenate([sums[1:], sums[-1:]])
+    depths = (after - before) / np.concatenate([[1], np.full(len(sums) - 2, 2), [1]])
+    return {
+        key: replace(plane, depth=float(depths[n]))
+        for (key, plane), n in zip(found.items(), place, strict=True)
+    }
+
+
+def _depth_on_images(
     path: Path,
     number: int,
     plane: Plane,
     group: Dataset,
     known: Mapping[ImageKey, Plane],
     shape: tuple[int, int],
-) -> None:
+) -> float:
+    """The depth of a frame's images; refuses a frame that does not lie on the images that it names."""
+    depth = 0.0
     for image in group.DerivationImageSequence[0].SourceImageSequence:
         key = (str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber", 0)))
         if key not in known:
@@ -194,6 +227,8 @@ def _check_on_images(
             far = np.linalg.norm(plane.world(column, row) - known[key].world(column, row))
             if far > PLACE_MM * 10:
                 raise DataError(f"{path}: frame {number + 1} lies {far:.3g} mm from the image that it names.")
+        depth = known[key].depth
+    return depth
 
 
 # Pixels

@@ -1,12 +1,12 @@
 """Surface: a structure as closed triangles in the patient, in LPS+ mm, normals outward.
 
 The surface passes midway between voxels that are in and voxels that are out (marching cubes, Lorensen and
-Cline 1987, doi:10.1145/37401.37422), between slices as they lie, leaning and uneven ones too. Beyond the first
-and last slice and the edges of the images is outside, so every surface is closed.
+Cline 1987, doi:10.1145/37401.37422), between slices as they lie, leaning and uneven ones too. Beyond the
+first and last slice and the edges of the images is outside, so every surface is closed.
 
 Smoothing (Taubin 1995, doi:10.1145/218380.218473: a step that shrinks, then one that grows) takes the steps
-off. No corner moves by more than NEAR of a voxel by it, so small pieces stay. In the end all corners move along
-their normals by one distance, so that the volume within is that of the voxels (to VOLUME_SHARE).
+off. No corner moves by more than NEAR of a voxel by it, so small pieces stay. In the end all corners move
+along their normals by one distance, so that the volume within is that of the voxels (to VOLUME_SHARE).
 """
 
 from __future__ import annotations
