@@ -23,6 +23,16 @@ from delineate.space import Volume
 HOW = SegmentWishes(probabilities=True, cleanup=False)
 
 
+class Told(Unwatched):
+    """Remembers what was said."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+
 @pytest.fixture(scope="module")
 def predicted(finished, balls_folder, tmp_path_factory):
     """Labels and probabilities of a model, as `segment` writes them."""
@@ -58,7 +68,11 @@ def test_a_model_carries_what_was_found_and_its_labels_stay(predicted, balls_fol
     assert opened.calibration.temperature == pytest.approx(report.temperature.value)
     assert opened.calibration.cases == 4
     scan = min((balls_folder / "imagesTr").iterdir())
-    (warm,) = segment(model, [scan], tmp_path / "warm.nii.gz", HOW, Unwatched())
+    watch = Told()
+    (warm,) = segment(model, [scan], tmp_path / "warm.nii.gz", HOW, watch)
+    assert watch.said == [
+        f"probabilities are at the temperature of the model, {report.temperature.value:.3f}"
+    ]
     name = scan.name.replace("_0000", "")
     assert np.array_equal(read_label_values(warm).array, read_label_values(predicted / name).array)
     before = read_volume(probabilities_file(predicted / name)).array

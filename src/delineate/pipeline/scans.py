@@ -40,6 +40,8 @@ def segment(
             cleanup=how.cleanup,
             precision=how.precision,
         )
+    if how.probabilities and segmenter.temperature != 1:
+        watch.say(f"probabilities are at the temperature of the model, {segmenter.temperature:.3f}")
     channels = tuple(channel.name for channel in segmenter.plan.channels)
     cases = incoming(scans, channels)
     files = _outputs(cases, out)
