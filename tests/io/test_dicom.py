@@ -174,7 +174,8 @@ def test_a_radiograph_is_a_picture_with_its_pixel_size(tmp_path, dicom):
     item.PhotometricInterpretation = "MONOCHROME1"
     volume = reader.read(dicom.save(item, tmp_path / "a.dcm"))
     assert volume.geometry.spacing == (0.1, 0.2, 1)
-    assert "low values are bright in this image (MONOCHROME1)" in volume.source.notes[1]
+    assert "as large as at the detector (ImagerPixelSpacing)" in volume.source.notes[1]
+    assert "low values are bright in this image (MONOCHROME1)" in volume.source.notes[2]
 
 
 def test_a_palette_is_looked_up(tmp_path, dicom):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from delineate.io.manner import Manner
 from delineate.io.read import (
     SUFFIXES,
     LabelFile,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SUFFIXES",
     "LabelFile",
+    "Manner",
     "Series",
     "find_series",
     "is_scan",

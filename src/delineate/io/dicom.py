@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,16 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 from delineate.errors import DataError, MissingPackage
 from delineate.io.foreign import quiet, reading
 from delineate.io.frames import VOLUMETRIC, Frame, dataset, frames_of, is_dicom, object_kind, read_header
+from delineate.io.manner import PLAIN, Manner
 from delineate.io.rescale import Rescale
-from delineate.io.stack import Frames, Stack, split, stack
+from delineate.io.stack import Frames, Stack, crookedness, in_order, slices_of, split, stack
+from delineate.io.suv import FIELDS, UNIT, stored_unit, uptake
 from delineate.space import Geometry, Source, Volume
 
 Array = npt.NDArray[Any]
+
+CT = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
+PET = {"1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.128.1", "1.2.840.10008.5.1.4.1.1.130"}
 
 
 @dataclass(frozen=True)
@@ -104,28 +109,63 @@ def split_series(series: Series) -> tuple[Series, ...]:
     )
 
 
-def read_series(series: Series) -> Volume:
-    """One series as a volume, its slices along k by where they lie; or a picture where it is one."""
+def read_series(series: Series, manner: Manner = PLAIN) -> Volume:
+    """One series as a volume, its slices along k by where they lie; or a picture where it is one.
+
+    Values are Hounsfield units in CT, and SUV by body weight in PET unless `manner` says otherwise.
+    """
+    if manner.straighten and (why := _crooked(series)) is not None:
+        return _straightened(series, why, manner)
     placed = layout(series)
-    array = pixels_of(placed.frames)
+    array, unit, notes = _values(placed.frames, str(series.where), manner)
     names = ("red", "green", "blue") if len(array) == 3 else ("image",)
-    return Volume(array, placed.geometry, names, _source(placed))
+    source = _source(placed)
+    source = replace(source, unit=unit, notes=(*source.notes, *notes))
+    return Volume(array, placed.geometry, names, source)
+
+
+def _is_picture(series: Series) -> bool:
+    return not any(frame.is_placed for frame in series.frames) and (
+        series.frames[0].sop_class not in VOLUMETRIC
+    )
+
+
+def _crooked(series: Series) -> str | None:
+    """Why the slices of a series are no even upright grid; None where they are one, or a picture."""
+    if _is_picture(series):
+        return None
+    where = str(series.where)
+    with reading(series.where, "DICOM", private=True):
+        return crookedness(in_order(series.frames, where), where)
+
+
+def _straightened(series: Series, why: str, manner: Manner) -> Volume:
+    """Slices that lean or are uneven, interpolated onto an even upright grid; a note says so."""
+    ordered = in_order(series.frames, str(series.where))
+    slices = slices_of(ordered)
+    array, unit, notes = _values(ordered, str(series.where), manner)
+    even = slices.even
+    planes = f"{len(ordered)} slices became {even.shape[2]} planes {even.spacing[2]:.3g} mm apart"
+    said = f"straightened, as asked: {why}; {planes}, interpolated between the slices"
+    names = ("red", "green", "blue") if len(array) == 3 else ("image",)
+    files = tuple(str(path) for path in dict.fromkeys(frame.file for frame in ordered))
+    source = Source(files=files, unit=unit, notes=(*series.notes, said, *notes))
+    return Volume(slices.image_on_even(array), even, names, source)
 
 
 def layout(series: Series) -> Stack:
     """The slices in order and their grid, from the headers alone."""
-    first = series.frames[0]
     where = str(series.where)
-    if not any(frame.is_placed for frame in series.frames) and first.sop_class not in VOLUMETRIC:
+    if _is_picture(series):
         return _picture(series)
     with reading(series.where, "DICOM", private=True):
         placed = stack(series.frames, where)
     return Stack(placed.frames, placed.geometry, (*series.notes, *placed.notes))
 
 
-def read(path: Path) -> Volume:
+def read(path: Path, manner: Manner = PLAIN) -> Volume:
     """The volume (or picture) in a DICOM file, or in a folder that holds one series."""
-    return read_series(_only(path))
+    return read_series(_only(path), manner)
 
 
 def geometry(path: Path) -> Geometry:
@@ -141,6 +181,7 @@ def _only(path: Path) -> Series:
             listed = "\n".join(f"  [{n}] {series!r}" for n, series in enumerate(found))
             raise DataError(
                 f"{path}: {len(found)} series are mixed in this folder; expected one:\n{listed}\n"
+                f"  See what there is:  delineate studies {path}\n"
                 f"  Give each a folder of its own, or choose:  "
                 f"delineate.io.read_series(delineate.io.find_series(folder)[0])"
             )
@@ -165,6 +206,7 @@ def _picture(series: Series) -> Stack:
             f"  Export the image you want as a file of its own."
         )
     notes = ["no place in the patient: read as a picture"]
+    notes += [frame.sized] if frame.sized else []
     if frame.spacing is None or not min(frame.spacing) > 0:
         notes.append("nothing says how large a pixel is: taken as 1 mm")
         return Stack((frame,), Geometry.of_image(frame.shape), (*series.notes, *notes))
@@ -190,6 +232,28 @@ def _source(placed: Stack) -> Source:
 
 
 # Pixels
+
+
+def _values(frames: Frames, where: str, manner: Manner) -> tuple[Array, str, tuple[str, ...]]:
+    """(channel, i, j, k) of frames in order, their unit, and what had to be done for it."""
+    array = pixels_of(frames)
+    first = frames[0]
+    if first.sop_class in CT and len(array) == 1:
+        return array, "HU", ()
+    if first.sop_class not in PET:
+        return array, "", ()
+    headers = [_pet_header(path) for path in dict.fromkeys(frame.file for frame in frames)]
+    if manner.pet == "stored":
+        unit = stored_unit(headers[0])
+        return array, unit, (f"PET values are as stored{f', in {unit}' if unit else ''}, as asked",)
+    with reading(frames[0].file, "DICOM", private=True), quiet("pydicom"):
+        found = uptake(headers, where)
+    values = array if found.factor == 1 else (array * found.factor).astype(np.float32)
+    return values, UNIT, (found.note,)
+
+
+def _pet_header(path: Path) -> Dataset:
+    return dataset(path, stop_before_pixels=True, specific_tags=list(FIELDS))
 
 
 def pixels_of(frames: Frames) -> Array:

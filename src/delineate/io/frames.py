@@ -19,6 +19,9 @@ from pydicom.uid import UID
 
 from delineate.errors import DataError
 from delineate.io.foreign import DAMAGED, quiet, reading
+from delineate.io.pixel_size import NAMES as SIZES
+from delineate.io.pixel_size import pixel_size
+from delineate.io.preamble import is_dicom as is_dicom
 
 # SOP classes whose objects describe or annotate images, or are no grids of voxels. PS3.4 B.5.
 NOT_SCANS = {
@@ -61,9 +64,9 @@ GROUPS = (  # sequences of an enhanced object that hold what classic objects say
 NAMES = [
     *MARKS, *GROUPS, "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "NumberOfFrames", "Rows", "Columns",
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
-    "SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
-    "PhotometricInterpretation", "SpecificCharacterSet",
+    "ImagePositionPatient", "ImageOrientationPatient", *SIZES, "SliceThickness", "SpacingBetweenSlices",
+    "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "PhotometricInterpretation",
+    "SpecificCharacterSet",
 ]  # fmt: skip
 
 
@@ -76,6 +79,7 @@ class Frame:
     position     centre of the first pixel, LPS+ mm; None where the header does not say
     axes         directions in which columns and rows are counted: six cosines, LPS+
     spacing      mm between columns, and between rows
+    sized        where that comes from, in words; empty for what slices say themselves
     thickness    mm; what is left to a slice without neighbours
     marks        what may tell it from another frame at the same place, by DICOM keyword
     """
@@ -90,6 +94,7 @@ class Frame:
     position: tuple[float, ...] | None = None
     axes: tuple[float, ...] | None = None
     spacing: tuple[float, float] | None = None
+    sized: str = ""
     thickness: float | None = None
     slope: float = 1.0
     intercept: float = 0.0
@@ -110,24 +115,6 @@ class Frame:
     def is_localizer(self) -> bool:
         """Whether it is a scout, on which a scan is planned: PS3.3 C.8.2.1.1.1."""
         return "LOCALIZER" in self.marks.get("ImageType", "")
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether the first bytes are those of DICOM, with its preamble or, as in old files, without."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(132)
-    except OSError:
-        return False
-    return start[128:] == b"DICM" or _starts_bare(start)
-
-
-def _starts_bare(start: bytes) -> bool:
-    """Without preamble: group 2 or 8, a low even element, and a length or a value representation."""
-    group, element = int.from_bytes(start[:2], "little"), int.from_bytes(start[2:4], "little")
-    explicit = start[4:6] in (b"UL", b"UI", b"CS", b"OB", b"DA", b"TM")
-    implicit = 0 < int.from_bytes(start[4:8], "little") <= 64
-    return group in (2, 8) and element <= 0x18 and len(start) >= 8 and (explicit or implicit)
 
 
 def dataset(path: Path, **options: Any) -> Dataset:
@@ -169,6 +156,7 @@ def frames_of(path: Path, header: Dataset) -> tuple[Frame, ...]:
 def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
     count = int(header.get("NumberOfFrames") or 1)
     top = _values(header) | {"SOPClassUID": _sop_class(header)}
+    top["SequenceOfUltrasoundRegions"] = header.get("SequenceOfUltrasoundRegions")
     shared = top | _grouped(header.get("SharedFunctionalGroupsSequence"))
     each = header.get("PerFrameFunctionalGroupsSequence") or []
     if len(each) not in (0, count):
@@ -180,7 +168,7 @@ def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
 
 def _frame(path: Path, number: int, values: Mapping[str, Any], *, alone: bool) -> Frame:
     """A frame; of several frames that share one header, none knows its place."""
-    spacing = _floats(values.get("PixelSpacing") or values.get("ImagerPixelSpacing"), 2)
+    spacing, sized = pixel_size(values)
     between = _floats(values.get("SpacingBetweenSlices"), 1) or (0.0,)
     thick = _floats(values.get("SliceThickness"), 1) or (0.0,)
     return Frame(
@@ -193,7 +181,8 @@ def _frame(path: Path, number: int, values: Mapping[str, Any], *, alone: bool) -
         modality=str(values.get("Modality") or ""),
         position=_floats(values.get("ImagePositionPatient"), 3) if alone else None,
         axes=_floats(values.get("ImageOrientationPatient"), 6),
-        spacing=(spacing[1], spacing[0]) if spacing else None,
+        spacing=spacing,
+        sized=sized,
         thickness=next((abs(mm) for mm in (*thick, *between) if mm), None),
         slope=(_floats(values.get("RescaleSlope"), 1) or (1.0,))[0],
         intercept=(_floats(values.get("RescaleIntercept"), 1) or (0.0,))[0],

@@ -6,6 +6,8 @@ name, not guessed. Readers are loaded when a file needs them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,8 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from delineate.errors import DataError
+from delineate.errors import DataError, MissingPackage
 from delineate.io.disk import is_partial
+from delineate.io.manner import PLAIN, Manner
+from delineate.io.preamble import is_dicom
 from delineate.space import Geometry, Volume
 
 Values = npt.NDArray[np.integer[Any]]
@@ -98,10 +102,15 @@ class LabelFile:
     packed: bool = False
 
 
-def read_volume(path: Path | str, *, channels: tuple[str, ...] | None = None) -> Volume:
-    """The volume in a file or DICOM folder, its channels named `channels` where that is given."""
+def read_volume(
+    path: Path | str, *, channels: tuple[str, ...] | None = None, manner: Manner = PLAIN
+) -> Volume:
+    """The volume in a file or DICOM folder, its channels named `channels` where that is given.
+
+    manner  how a DICOM series is read where there is a choice
+    """
     path = Path(path)
-    volume = _reader(path).read(path)
+    volume = _read(path, manner)
     if channels is None:
         return volume
     if len(channels) != len(volume.array):
@@ -154,11 +163,11 @@ def is_scan(path: Path) -> bool:
         return False
     if path.is_dir():
         files = islice((file for file in sorted(path.iterdir()) if file.is_file()), PEEKED)
-        return any(_is_dicom(file) for file in files)
+        return any(is_dicom(file) for file in files)
     if not path.is_file():
         return False
     suffix = _suffix(path)
-    return _is_dicom(path) if suffix is None else suffix in READERS
+    return is_dicom(path) if suffix is None else suffix in READERS
 
 
 def suffix_of(path: Path) -> str:
@@ -199,9 +208,31 @@ def _reader(path: Path) -> Reader:
 
             return raster
         case _:
-            from delineate.io import dicom
-
+            with _needing_pydicom(path):
+                from delineate.io import dicom
             return dicom
+
+
+def _read(path: Path, manner: Manner) -> Volume:
+    """The volume in a file; only DICOM is read in more than one manner."""
+    if _module(path) != "dicom":
+        return _reader(path).read(path)
+    with _needing_pydicom(path):
+        from delineate.io import dicom
+    return dicom.read(path, manner)
+
+
+@contextmanager
+def _needing_pydicom(path: Path) -> Iterator[None]:
+    """Names the missing package and the line that installs it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pydicom":
+            raise
+        raise MissingPackage(
+            f"{path}: DICOM needs pydicom, which is not installed:  pip install 'delineate[dicom]'"
+        ) from None
 
 
 def _read_indices(path: Path) -> Volume:
@@ -230,7 +261,7 @@ def _module(path: Path) -> str:
         raise DataError(
             f"{path}: is {what}, which is not read here.\n  {remedy.format(name=path.name, stem=stem)}"
         )
-    if _is_dicom(path):
+    if is_dicom(path):
         return "dicom"
     what = next((f", although its content looks like {kind}" for _, kind, _ in _contents(start)), "")
     raise DataError(
@@ -263,12 +294,6 @@ def _check_content(path: Path, suffix: str, start: bytes) -> None:
     stem = path.name[: -len(suffix)]
     remedy = f"Rename it to {stem}{suffixes[0]}." if suffixes else "Convert it to NIfTI, PNG or TIFF."
     raise DataError(f"{path}: is named {suffix} but its content is {kind}.\n  {remedy}")
-
-
-def _is_dicom(path: Path) -> bool:
-    from delineate.io.frames import is_dicom
-
-    return is_dicom(path)
 
 
 def _whole(values: npt.NDArray[Any], path: Path) -> tuple[Values, tuple[str, ...]]:

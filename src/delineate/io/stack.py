@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from delineate.errors import DataError
 from delineate.io.frames import MARKS, Frame
-from delineate.space import Geometry
+from delineate.space import Geometry, Slices
 
 Array = npt.NDArray[Any]
 Frames = tuple[Frame, ...]
@@ -33,7 +33,11 @@ PLACED = 0.1  # of the distance between slices: how far a slice may be from its 
 TILT_DEG = 0.5  # rounded cosines and positions stay below; gantries tilt by degrees
 SKEW_DEG = 0.05  # from here on a note says that the axes are not quite at right angles
 
-DCM2NIIX = "Convert it with dcm2niix, which straightens such series, and use its NIfTI file."
+STRAIGHTEN = (
+    "Have it straightened, openly: --straighten (delineate segment, import-dicom), in Python\n"
+    "  read_volume(folder, manner=Manner(straighten=True)); or convert it with dcm2niix and use its "
+    "NIfTI file."
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,16 @@ class Stack:
 
 def stack(frames: Frames, where: str) -> Stack:
     """The frames as one volume; `where` (a folder or file) opens every message."""
+    ordered = in_order(frames, where)
+    if len(ordered) == 1:
+        return _single(ordered[0], _normal(ordered[0], where))
+    notes = _check_straight(ordered, where)
+    first, last = (np.array(ordered[n].position) for n in (0, -1))
+    return Stack(ordered, _grid(ordered[0], len(ordered), (last - first) / (len(ordered) - 1)), notes)
+
+
+def in_order(frames: Frames, where: str) -> Frames:
+    """The frames by their places along the normal; refused where they are no slices of one stack."""
     if missing := [frame for frame in frames if not frame.is_placed]:
         raise DataError(
             f"{where}: {len(missing)} of {len(frames)} images do not say where in the patient they lie "
@@ -62,15 +76,50 @@ def stack(frames: Frames, where: str) -> Stack:
     normal = _normal(frames[0], where)
     along = np.array([np.dot(frame.position or (), normal) for frame in frames])
     order = np.argsort(along, kind="stable")
-    ordered, along = tuple(frames[n] for n in order), along[order]
+    ordered = tuple(frames[n] for n in order)
+    _check_duplicates(ordered, along[order], where)
+    return ordered
+
+
+def crookedness(ordered: Frames, where: str) -> str | None:
+    """In words, why slices in order are no even upright grid; None where they are one."""
     if len(ordered) == 1:
-        return _single(ordered[0], normal)
-    _check_duplicates(ordered, along, where)
+        return None
+    normal = _normal(ordered[0], where)
+    positions = np.array([frame.position for frame in ordered])
+    said = []
+    for check in (
+        partial(_check_tilt, positions, normal, where),
+        partial(_check_even, ordered, positions @ normal, where),
+    ):
+        try:
+            check()
+        except DataError as error:
+            said.append(str(error).split("\n")[0].removeprefix(f"{where}: ").rstrip("."))
+    return "; ".join(said) or None
+
+
+def slices_of(ordered: Frames) -> Slices:
+    """Slices in order, as planes of their own (RAS+)."""
+    first = ordered[0]
+    axes = np.reshape(first.axes or (), (2, 3))
+    axes = axes / np.linalg.norm(axes, axis=1, keepdims=True)
+    return Slices(
+        shape=first.shape,
+        spacing=first.spacing or (1.0, 1.0),
+        axes=axes @ LPS_TO_RAS,
+        positions=np.array([frame.position for frame in ordered]) @ LPS_TO_RAS,
+        thickness=tuple(frame.thickness or 0.0 for frame in ordered),
+    )
+
+
+def _check_straight(ordered: Frames, where: str) -> tuple[str, ...]:
+    """Refuses slices that lean, are unevenly spaced or lack one; what is particular about them."""
+    normal = _normal(ordered[0], where)
     positions = np.array([frame.position for frame in ordered])
     notes = _check_tilt(positions, normal, where)
-    _check_even(ordered, along, where)
-    step = (positions[-1] - positions[0]) / (len(ordered) - 1)
-    return Stack(ordered, _grid(ordered[0], len(ordered), step), notes)
+    _check_even(ordered, positions @ normal, where)
+    return notes
 
 
 def split(frames: Frames) -> tuple[Frames, ...]:
@@ -226,17 +275,18 @@ def _check_even(frames: Frames, along: Array, where: str) -> None:
             raise DataError(
                 f"{where}: {int((times - 1).sum())} of {len(frames) + int((times - 1).sum())} slices are "
                 f"missing, the first between {between} ({gaps[n]:.4g} mm instead of {usual:.4g} mm).\n"
-                f"  Fetch the whole series again; a gap would shrink the anatomy."
+                f"  Fetch the whole series again; a gap would shrink the anatomy. Or have it interpolated "
+                f"across the gap:  --straighten"
             )
         raise DataError(
             f"{where}: slices are unevenly spaced: {gaps.min():.4g} to {gaps.max():.4g} mm apart, usually "
-            f"{usual:.4g} mm; the first odd step is between {between}.\n  {DCM2NIIX}"
+            f"{usual:.4g} mm; the first odd step is between {between}.\n  {STRAIGHTEN}"
         )
     off = float(np.abs(along - np.linspace(along[0], along[-1], len(along))).max())
     if off > max(PLACED * usual, SAME_PLACE):
         raise DataError(
             f"{where}: slices are unevenly spaced: up to {off:.3g} mm off an even grid of {usual:.4g} mm.\n"
-            f"  {DCM2NIIX}"
+            f"  {STRAIGHTEN}"
         )
 
 
@@ -249,13 +299,13 @@ def _check_tilt(positions: Array, normal: Array, where: str) -> tuple[str, ...]:
     if degrees > TILT_DEG:
         raise DataError(
             f"{where}: the gantry was tilted: slices shift by {degrees:.1f} degrees against their normal.\n"
-            f"  {DCM2NIIX}"
+            f"  {STRAIGHTEN}"
         )
     off = float(np.linalg.norm(aside - along[:, None] * lean, axis=1).max())
     if off > max(PLACED * float(np.median(np.diff(along))), SAME_PLACE):
         raise DataError(
             f"{where}: slices are shifted against each other by up to {off:.3g} mm within their planes.\n"
-            f"  {DCM2NIIX}"
+            f"  {STRAIGHTEN}"
         )
     return (f"slices are shifted by {degrees:.2f} degrees from the normal",) if degrees > SKEW_DEG else ()
 

@@ -69,12 +69,14 @@ class Source:
     files         the files, in the order of the slices for a DICOM series
     instance_uids SOP instance UID of each slice along k (DICOM only)
     frame_numbers the slice's frame within its instance, counted from 1 (DICOM only)
+    unit          what values are measured in ("HU", "SUVbw (g/ml)"), where the file says
     notes         what the reader had to decide, in words ("labels were stored as float")
     """
 
     files: tuple[str, ...] = ()
     instance_uids: tuple[str, ...] = ()
     frame_numbers: tuple[int, ...] = ()
+    unit: str = ""
     notes: tuple[str, ...] = ()
 
     @property
