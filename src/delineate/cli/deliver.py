@@ -1,4 +1,4 @@
-"""`delineate deliver`: labels as DICOM, on the original slices."""
+"""`delineate deliver`: labels as DICOM, on the original slices; as numbers, meshes and a page."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import typer
 from delineate.cli.options import screen
 
 if TYPE_CHECKING:
+    from delineate.clinic import FhirVersion
     from delineate.pipeline.delivery import MakerKind, SegKind
 
 NAME = "deliver"
+FHIR: dict[str, FhirVersion] = {"r4": "R4", "r5": "R5"}
 
 
 class SegKinds(enum.Enum):
@@ -30,6 +32,13 @@ class HoleKinds(enum.Enum):
 
     keyhole = "keyhole"
     xor = "xor"
+
+
+class FhirVersions(enum.Enum):
+    """The versions of FHIR."""
+
+    r4 = "r4"
+    r5 = "r5"
 
 
 class Makers(enum.Enum):
@@ -49,6 +58,17 @@ def command(
     out: Path = typer.Option(..., "--out", "-o", help="New folder for what is delivered."),
     seg: bool = typer.Option(False, "--seg", help="Write a DICOM SEG (seg.dcm)."),
     rtstruct: bool = typer.Option(False, "--rtstruct", help="Write an RTSTRUCT (rtstruct.dcm)."),
+    sr: bool = typer.Option(
+        False, "--sr", help="Write volumes and diameters as a DICOM SR (sr.dcm); needs --seg."
+    ),
+    fhir: list[FhirVersions] = typer.Option(
+        [], "--fhir", help="Write a FHIR bundle (fhir_r4.json, fhir_r5.json); may be given twice."
+    ),
+    stl: bool = typer.Option(False, "--stl", help="Write surfaces as STL (stl/), patient mm, LPS."),
+    glb: bool = typer.Option(False, "--glb", help="Write surfaces as one glTF file (surfaces.glb)."),
+    summary: bool = typer.Option(
+        False, "--summary", help="Write a page to look at (summary.pdf, summary.png); it names no patient."
+    ),
     table: Path | None = typer.Option(
         None,
         "--labels",
@@ -66,6 +86,13 @@ def command(
         HoleKinds.keyhole,
         help="RTSTRUCT: holes joined by a channel without width, or contours of their own (XOR).",
     ),
+    mesh_smoothing: int = typer.Option(
+        10, min=0, max=200, help="STL, GLB: pairs of smoothing steps; volumes stay. 0: none."
+    ),
+    summary_dicom: bool = typer.Option(
+        False, help="Write the page as a DICOM object of the study too (summary.dcm)."
+    ),
+    name_patient: bool = typer.Option(False, help="The page names patient and date."),
     made_by: str | None = typer.Option(
         None, help="Name of the model or person. Default: the model's folder."
     ),
@@ -75,7 +102,7 @@ def command(
     ),
     series_uid: str | None = typer.Option(None, help="Which series, where the folder holds several."),
 ) -> None:
-    """Labels as DICOM SEG and RTSTRUCT on the original slices; nothing is left unless it reads back right."""
+    """Labels as DICOM, FHIR, meshes and a page; nothing is left unless all of it reads back right."""
     from delineate import pipeline
 
     show = screen(context)
@@ -92,12 +119,20 @@ def command(
         approved_by=approved_by,
         series_uid=series_uid,
         empty_frames=empty_frames,
+        sr=sr,
+        fhir=tuple(dict.fromkeys(FHIR[version.value] for version in fhir)),
+        stl=stl,
+        glb=glb,
+        mesh_smoothing=mesh_smoothing,
+        summary=summary,
+        summary_dicom=summary_dicom,
+        names_patient=name_patient,
     )
     delivery = pipeline.deliver(labels, series, out, how, show, datetime.now().astimezone())
     show.table(
-        f"{out}: read back, voxel by voxel",
+        f"{out}: read back",
         ("structure", "code", "voxels", "ml"),
-        [(s.name, s.code, str(s.voxels), f"{s.volume_ml:.2f}") for s in delivery.structures],
+        [(s.name, s.code, str(s.voxels), f"{s.volume_ml:.4g}") for s in delivery.structures],
     )
     for made in delivery.objects:
         show.result(str(out / made.file))

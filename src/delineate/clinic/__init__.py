@@ -1,4 +1,4 @@
-"""Back to the hospital: results on the original slices as DICOM, annotations in DICOM as labels, privacy.
+"""Back to the hospital: results on the original slices as DICOM, FHIR, meshes; annotations in DICOM; privacy.
 
 Names are imported when they are first used; they need pydicom.
 """
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from delineate.clinic.codes import Code, Codes, Concept
     from delineate.clinic.collection import Collected, CollectionWishes, collect
     from delineate.clinic.delivery import Delivery, deliver
+    from delineate.clinic.fhir_writer import FhirVersion, write_fhir
+    from delineate.clinic.measurements import Measured, Measurements, measure
+    from delineate.clinic.mesh_writer import Surfaces, surfaces, write_glb, write_stl
     from delineate.clinic.privacy import Key, Wishes, deidentify, make_key, read_key
     from delineate.clinic.result import (
         Approval,
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     from delineate.clinic.seg_reader import read_seg
     from delineate.clinic.seg_writer import write_seg
     from delineate.clinic.series import Series, open_series
+    from delineate.clinic.sr_writer import write_sr
+    from delineate.clinic.summary import draw_summary
+    from delineate.clinic.summary_writer import write_encapsulated, write_page
+    from delineate.clinic.surface import Surface
     from delineate.clinic.written import Written
 
 __all__ = [
@@ -41,27 +48,41 @@ __all__ = [
     "CollectionWishes",
     "Concept",
     "Delivery",
+    "FhirVersion",
     "Finding",
     "Key",
     "Maker",
+    "Measured",
+    "Measurements",
     "Result",
     "Series",
     "Structure",
+    "Surface",
+    "Surfaces",
     "Tracking",
     "Wishes",
     "Written",
     "collect",
     "deidentify",
     "deliver",
+    "draw_summary",
     "make_key",
     "make_result",
+    "measure",
     "open_series",
     "read_key",
     "read_rtstruct",
     "read_seg",
+    "surfaces",
     "with_probabilities",
+    "write_encapsulated",
+    "write_fhir",
+    "write_glb",
+    "write_page",
     "write_rtstruct",
     "write_seg",
+    "write_sr",
+    "write_stl",
 ]
 
 _find = lazy(
@@ -71,6 +92,9 @@ _find = lazy(
         "codes": ("Code", "Codes", "Concept"),
         "collection": ("Collected", "CollectionWishes", "collect"),
         "delivery": ("Delivery", "deliver"),
+        "fhir_writer": ("FhirVersion", "write_fhir"),
+        "measurements": ("Measured", "Measurements", "measure"),
+        "mesh_writer": ("Surfaces", "surfaces", "write_glb", "write_stl"),
         "privacy": ("Key", "Wishes", "deidentify", "make_key", "read_key"),
         "result": ("Approval", "Finding", "Maker", "Result", "Tracking", "make_result", "with_probabilities"),
         "rtstruct_reader": ("read_rtstruct",),
@@ -78,6 +102,10 @@ _find = lazy(
         "seg_reader": ("read_seg",),
         "seg_writer": ("write_seg",),
         "series": ("Series", "open_series"),
+        "sr_writer": ("write_sr",),
+        "summary": ("draw_summary",),
+        "summary_writer": ("write_encapsulated", "write_page"),
+        "surface": ("Surface",),
         "written": ("Written",),
     },
 )

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from delineate import __version__
 from delineate.clinic.result import Finding, Result
-from delineate.clinic.surface import SMOOTHING, Surface, surface
+from delineate.clinic.surface import SMOOTHING, Surface, surface_of
 from delineate.clinic.written import Written
 from delineate.io.disk import replacing
 
@@ -43,7 +43,7 @@ FLOAT, UNSIGNED, VERTICES, INDICES = 5126, 5125, 34962, 34963  # glTF's own numb
 
 def surfaces(result: Result, *, smoothing: int = SMOOTHING) -> Surfaces:
     """The surface of every structure of a result."""
-    return {finding.name: surface(result, finding, smoothing=smoothing) for finding in result.findings}
+    return {finding.name: surface_of(result, finding, smoothing=smoothing) for finding in result.findings}
 
 
 def write_stl(result: Result, folder: Path, found: Surfaces) -> Written:

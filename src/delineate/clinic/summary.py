@@ -117,7 +117,7 @@ def _cells(finding: Finding, measurements: Measurements) -> tuple[str, ...]:
     return (
         _cut(finding.name, 34),
         _cut(f"{concept.kind.scheme}:{concept.kind.value} {concept.kind.meaning}{side}", 38),
-        f"{measured.volume_ml:.2f}" if measured.voxels else "not found",
+        f"{measured.volume_ml:.4g}" if measured.voxels else "not found",
         " x ".join(f"{value:.1f}" for value in lines if value is not None) or "-",
         "-" if measured.mean_hu is None else f"{measured.mean_hu:.0f} ± {measured.sd_hu or 0:.0f}",
     )

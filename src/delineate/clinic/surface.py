@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from skimage.measure import marching_cubes
 
 from delineate.clinic.measurements import volume_ml
 from delineate.clinic.result import Finding, Mask, Result
@@ -72,7 +71,7 @@ class Surface:
         return f"Surface({len(self.triangles)} triangles, {self.volume_mm3 / 1000:.2f} ml)"
 
 
-def surface(result: Result, finding: Finding, *, smoothing: int = SMOOTHING) -> Surface | None:
+def surface_of(result: Result, finding: Finding, *, smoothing: int = SMOOTHING) -> Surface | None:
     """The surface of a structure in the patient; None where it is empty.
 
     smoothing  pairs of steps; 0 leaves corners midway between voxels but for the volume
@@ -90,6 +89,8 @@ def surface(result: Result, finding: Finding, *, smoothing: int = SMOOTHING) -> 
 
 def _marched(mask: Mask) -> tuple[Points, Triangles]:
     """Corners in voxels of the mask, and triangles."""
+    from skimage.measure import marching_cubes
+
     padded = np.pad(mask, 1).astype(np.float32)
     # Lewiner's tables leave edges of four triangles where voxels touch at an edge; Lorensen's do not.
     corners, triangles, _, _ = marching_cubes(padded, 0.5, method="lorensen")  # type: ignore[no-untyped-call]

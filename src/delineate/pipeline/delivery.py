@@ -1,13 +1,12 @@
-"""Delivery: a label file as the DICOM objects that go to the hospital; a DICOM download as a training set."""
+"""Delivery: a label file as the objects that go to the hospital; a DICOM download as a training set."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from delineate.clinic import (
     Approval,
@@ -15,24 +14,21 @@ from delineate.clinic import (
     Collected,
     CollectionWishes,
     Delivery,
+    FhirVersion,
     Maker,
     collect,
     make_result,
     open_series,
-    write_rtstruct,
-    write_seg,
 )
 from delineate.clinic import deliver as deliver_result
-from delineate.clinic.delivery import Writer
+from delineate.clinic.surface import SMOOTHING
 from delineate.dataset import LabelTable, ValueTable, read_label_table
 from delineate.errors import DataError
 from delineate.io import read_label_values
+from delineate.pipeline.objects import writers
 from delineate.pipeline.watch import Watch
 from delineate.progress import Progress, silent
 from delineate.space import LabelMap, LabelSchema
-
-if TYPE_CHECKING:
-    from delineate.clinic import Result, Written
 
 SegKind = Literal["BINARY", "LABELMAP", "FRACTIONAL"]
 Holes = Literal["keyhole", "xor"]
@@ -50,6 +46,11 @@ class DeliveryWishes:
     model          the model folder that made the labels: names, version and digest are taken from it
     codes          a table of codes beside the shipped one
     approved_by    who signed for the labels; without a name they are UNAPPROVED
+    sr             the measurements as a report that points at the segments of the SEG
+    fhir           versions of FHIR
+    summary        a page to look at, as PDF and PNG; `summary_dicom` as an object of the study too
+    names_patient  whether the page does
+    mesh_smoothing pairs of steps for the surfaces in STL and GLB; 0 for none
     """
 
     seg: SegKind | None = None
@@ -62,15 +63,36 @@ class DeliveryWishes:
     approved_by: str | None = None
     series_uid: str | None = None
     empty_frames: bool = False
+    sr: bool = False
+    fhir: tuple[FhirVersion, ...] = ()
+    stl: bool = False
+    glb: bool = False
+    mesh_smoothing: int = SMOOTHING
+    summary: bool = False
+    summary_dicom: bool = False
+    names_patient: bool = False
+
+    def check(self) -> None:
+        """Refuses wishes for nothing, and for what needs something that is not wished for."""
+        single = (self.seg, self.rtstruct, self.sr, self.fhir, self.stl, self.glb, self.summary)
+        if not any((*single, self.summary_dicom)):
+            raise DataError(
+                "nothing to deliver. Say what to write: --seg, --rtstruct, --sr, --fhir, --stl, --glb, "
+                "--summary."
+            )
+        if self.sr and self.seg is None:
+            raise DataError("--sr: the report points at segments, and there are none.\n  Add --seg.")
+        if self.summary_dicom and not self.summary:
+            raise DataError("--summary-dicom: holds the page of the summary.\n  Add --summary.")
+        if self.names_patient and not self.summary:
+            raise DataError("--name-patient: is about the page of the summary.\n  Add --summary.")
 
 
 def deliver(
     labels: Path, series: Path, out: Path, how: DeliveryWishes, watch: Watch, when: datetime
 ) -> Delivery:
     """Writes what is wished for into the new folder `out`, each object read back before it gets there."""
-    writers = _writers(how)
-    if not writers:
-        raise DataError("nothing to deliver. Say what to write: --seg, --rtstruct.")
+    how.check()
     with watch.stage("read"):
         slices = open_series(series, how.series_uid)
         label_map = _label_map(labels, how)
@@ -78,28 +100,10 @@ def deliver(
     approval = None if how.approved_by is None else Approval(how.approved_by, when)
     result = make_result(label_map, slices, _maker(how), when=when, codes=codes, approval=approval)
     with watch.stage("write and read back"):
-        delivery = deliver_result(result, out, writers)
+        delivery = deliver_result(result, out, writers(result, how))
     for note in delivery.notes:
         watch.say(f"note: {note}")
     return delivery
-
-
-def _writers(how: DeliveryWishes) -> dict[str, Writer]:
-    """What is written, in order: by file name."""
-    writers: dict[str, Writer] = {}
-    if (kind := how.seg) is not None:
-
-        def seg(result: Result, path: Path, before: Mapping[str, Written]) -> Written:
-            return write_seg(result, path, kind, empty_frames=how.empty_frames)
-
-        writers["seg.dcm"] = seg
-    if (holes := how.rtstruct) is not None:
-
-        def rtstruct(result: Result, path: Path, before: Mapping[str, Written]) -> Written:
-            return write_rtstruct(result, path, holes=holes)
-
-        writers["rtstruct.dcm"] = rtstruct
-    return writers
 
 
 def _maker(how: DeliveryWishes) -> Maker:
