@@ -7,6 +7,7 @@
 ├── PlanError      a plan that cannot be made, or that asks for the impossible
 ├── RunError       a run folder that is not in the state that the next stage needs
 ├── ModelError     a model folder: incomplete, tampered with, or asked to read another kind of scan
+├── ArchiveError   another system: out of reach, or it refuses what it is asked
 └── MissingPackage an optional package that is not installed; says the line that installs it
 
 Messages say: what was expected, what came, where, and what to do next.
@@ -39,6 +40,10 @@ class RunError(Error):
 
 class ModelError(Error):
     """A model folder that is incomplete, altered, or given another kind of scan."""
+
+
+class ArchiveError(Error):
+    """Another system (an archive, a scanner) that does not answer, or refuses what it is asked."""
 
 
 class MissingPackage(Error):  # noqa: N818 - reads as a sentence: raise MissingPackage(...)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from delineate.lazy import lazy
 
 if TYPE_CHECKING:
+    from delineate.pipeline.archives import fetch, find, send
     from delineate.pipeline.calibrating import CalibrateWishes, calibrate_folders
     from delineate.pipeline.cohort import phantoms
     from delineate.pipeline.comparing import compare_reports
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from delineate.pipeline.delivery import DeliveryWishes, deliver, import_dicom
     from delineate.pipeline.dividing import Divided, DivideWishes, divide
     from delineate.pipeline.forecasting import forecast
+    from delineate.pipeline.listening import listen
     from delineate.pipeline.measuring import MeasureWishes, evaluate_folders, evaluate_objects
     from delineate.pipeline.people import ConsensusWishes, RaterWishes, compare_raters, fuse_raters
     from delineate.pipeline.run_folder import Run
@@ -50,9 +52,12 @@ __all__ = [
     "evaluate",
     "evaluate_folders",
     "evaluate_objects",
+    "fetch",
+    "find",
     "forecast",
     "fuse_raters",
     "import_dicom",
+    "listen",
     "pack",
     "phantoms",
     "plan",
@@ -60,18 +65,21 @@ __all__ = [
     "report",
     "run",
     "segment",
+    "send",
     "train",
 ]
 
 __getattr__ = lazy(
     __name__,
     {
+        "archives": ("fetch", "find", "send"),
         "calibrating": ("CalibrateWishes", "calibrate_folders"),
         "cohort": ("phantoms",),
         "comparing": ("compare_reports",),
         "data": ("check_folder", "convert"),
         "dividing": ("DivideWishes", "Divided", "divide"),
         "forecasting": ("forecast",),
+        "listening": ("listen",),
         "measuring": ("MeasureWishes", "evaluate_folders", "evaluate_objects"),
         "delivery": ("DeliveryWishes", "deliver", "import_dicom"),
         "people": ("ConsensusWishes", "RaterWishes", "compare_raters", "fuse_raters"),
