@@ -7,7 +7,7 @@ import pytest
 
 from delineate.errors import DataError
 from delineate.evaluation import Report, Rules
-from delineate.io import write_labels
+from delineate.io import read_label_values, write_labels
 from delineate.pipeline import MeasureWishes, Unwatched, evaluate_folders, evaluate_objects
 from delineate.space import Geometry, LabelMap, LabelSchema
 
@@ -103,6 +103,17 @@ def test_objects_are_measured_by_their_ids(objects, tmp_path):
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         "instances.json", "scores.csv", "summary.md", "report.html",
     }  # fmt: skip
+
+
+def test_pictures_of_objects_lie_where_their_reference_does(objects, tmp_path):
+    for name in "ab":
+        there = read_label_values(objects[0] / f"{name}.png")
+        grid = Geometry.of_image((40, 30), (0.5, 0.5))
+        schema = LabelSchema.of(*(f"n{n}" for n in range(1, 701)))
+        (objects[0] / f"{name}.png").unlink()
+        write_labels(LabelMap(there.array, grid, schema), objects[0] / f"{name}.nii.gz")
+    report = evaluate_objects(*objects, tmp_path / "out", MeasureWishes(), Unwatched())
+    assert report.summary("pq").pooled.value == pytest.approx(11 / 11.5)
 
 
 def test_objects_of_a_case_without_prediction_may_count_as_missed(objects, tmp_path):

@@ -78,7 +78,7 @@ class Folders:
             return reference, replace(reference, array=np.zeros_like(reference.array), notes=())
         file = self.predictions[case]
         found = read_label_values(file)
-        if _keeps_no_grid(file) and found.geometry.shape == reference.geometry.shape:
+        if keeps_no_grid(file) and found.geometry.shape == reference.geometry.shape:
             found = replace(found, geometry=reference.geometry)
         return reference, self.references.explained(replace(known, labels=file), found)
 
@@ -165,7 +165,7 @@ def _scans(folder: Path | None, dataset: Dataset) -> dict[str, Path]:
     return found
 
 
-def _keeps_no_grid(file: Path) -> bool:
+def keeps_no_grid(file: Path) -> bool:
     """Whether the format says where pixels are at all."""
     return file.suffix.lower() in RASTER
 

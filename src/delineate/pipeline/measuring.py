@@ -31,7 +31,7 @@ from delineate.evaluation import (
     read_instances,
     write_report,
 )
-from delineate.evaluation.folders import NoPrediction, matched
+from delineate.evaluation.folders import NoPrediction, keeps_no_grid, matched
 from delineate.evaluation.gate.showing import gate_section
 from delineate.evaluation.objects.lesions import LESION_RULES
 from delineate.evaluation.objects.showing import instance_section, lesion_section
@@ -184,7 +184,10 @@ def evaluate_objects(
         reference = read_instances(there[case])
         if case not in here:
             return reference, replace(reference, array=np.zeros_like(reference.array))
-        return reference, read_instances(here[case])
+        found = read_instances(here[case])
+        if keeps_no_grid(here[case]) and found.array.shape == reference.array.shape:
+            found = replace(found, geometry=reference.geometry)
+        return reference, found
 
     with watch.stage("evaluate") as progress:
         report = evaluate_instances(
