@@ -115,7 +115,7 @@ def _check_solids(result: Result, made: Written, found: Mapping[str, readback_me
         for f in result.findings
         if f.value in result.boxes
     }
-    side = min(*result.series.spacing, result.series.gap)
+    side = max(*result.series.spacing, result.series.gap)
     readback_meshes.check_solids(made.path, found, wanted, side)
 
 
