@@ -91,7 +91,7 @@ def test_a_file_of_somebody_else_is_refused(tmp_path):
         Checkpoint.load(tmp_path / "c.safetensors", BASIS)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
 def test_an_optimizer_goes_on_as_if_it_had_not_been_interrupted(tiny, kind):
     def stepped(network, optimizer, seeds):
         for seed in seeds:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delineate.space import Label, LabelSchema, Region
+from delineate.training.coding import Coding
 from delineate.training.counts import count, dice_of
-from delineate.training.losses import Coding
 
 LABELS = LabelSchema.of("a", "b").but(ignore=9)
 REGIONS = LabelSchema(
@@ -55,3 +55,12 @@ def test_counts_of_patches_add_up_before_they_become_dice():
     counts = torch.tensor([[3, 0], [1, 0], [0, 0]]) + torch.tensor([[2, 0], [0, 0], [4, 0]])
     dice = dice_of(counts, LabelSchema(labels=(Label(value=4, name="x"), Label(value=9, name="y"))))
     assert dice == {"x": pytest.approx(10 / 15), "y": None}
+
+
+@pytest.mark.parametrize("schema", [LABELS, LABELS.but(regions=(Region(name="b", values=(2,), paints=2),))])
+def test_of_soft_labels_what_most_raters_said_is_counted(schema):
+    coding = Coding.of(schema)
+    labels = torch.randint(-1, 3, (2, 5, 6), generator=torch.Generator().manual_seed(0))
+    shares = torch.where(labels[:, None] < 0, -1.0, 0.2 + 0.5 * coding.values(labels))
+    logits = torch.randn(shares.shape, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(count(logits, shares, coding), count(logits, labels, coding))

@@ -39,3 +39,15 @@ def test_adamw_decays_apart_from_the_gradient(tiny):
     assert found == pytest.approx(
         1 - 0.01 * 0.1 - 0.01, rel=1e-5
     )  # a first step of Adam is as long as the rate
+
+
+def test_adam_decays_within_the_gradient(tiny):
+    weight = torch.nn.Parameter(torch.tensor([1.0]))
+    plan = tiny.training(optimizer="adam", weight_decay=0.1)
+    found = _stepped(make_optimizer(plan, [weight]), weight, [0.5, -0.2], 0.01)
+    value, mean, square = 1.0, 0.0, 0.0
+    for n, gradient in enumerate((0.5, -0.2), 1):
+        pull = gradient + 0.1 * value
+        mean, square = 0.9 * mean + 0.1 * pull, 0.999 * square + 0.001 * pull**2
+        value -= 0.01 * (mean / (1 - 0.9**n)) / ((square / (1 - 0.999**n)) ** 0.5 + 1e-8)
+    assert found == pytest.approx(value, rel=1e-5)

@@ -57,7 +57,26 @@ def test_the_polynomial_is_that_of_torch(epochs):
     assert ours == pytest.approx(peer, abs=1e-12)
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from(["poly", "cosine", "step", "constant"]))
+@given(st.integers(8, 60), st.floats(0.3, 0.7))
+@settings(max_examples=15, deadline=None)
+def test_one_cycle_is_that_of_torch(steps, rise):
+    """Torch's top is a step before its share of the steps, and its end is the last step."""
+    share, last = (rise * steps - 1) / (steps - 1), steps - 1
+    ours = [rate_at(plan(schedule="one_cycle", warmup=share), step / last) for step in range(steps)]
+    peer = _of_torch(
+        lambda o: lr_scheduler.OneCycleLR(o, 0.01, total_steps=steps, pct_start=rise, cycle_momentum=False),
+        steps - 1,
+    )
+    assert ours[:-1] == pytest.approx(peer, abs=1e-12)
+
+
+def test_one_cycle_begins_low_is_at_its_top_after_a_third_and_ends_at_almost_nothing():
+    cycle = plan(schedule="one_cycle")
+    assert [rate_at(cycle, p) for p in (0, 0.3, 1)] == pytest.approx([0.0004, 0.01, 4e-8])
+    assert rate_at(plan(schedule="one_cycle", warmup=1.0), 1.0) == pytest.approx(4e-8)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from(["poly", "cosine", "step", "constant", "one_cycle"]))
 def test_a_rate_is_never_above_the_planned_one_nor_below_zero(progress, warmup, schedule):
     assert 0 <= rate_at(plan(schedule=schedule, warmup=warmup), progress) <= 0.01
 

@@ -25,6 +25,32 @@ Count = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Interval = tuple[float, float]
 
+LossName = Literal[
+    "dice_ce",
+    "dice_weighted_ce",
+    "dice_focal",
+    "dice_squared_ce",
+    "generalised_dice_ce",
+    "jaccard_ce",
+    "tversky_ce",
+    "tversky_focal",
+    "semimetric_ce",
+    "cldice_ce",
+    "dice_ce_boundary",
+    "dice_ce_hausdorff",
+    "dice",
+    "dice_squared",
+    "generalised_dice",
+    "jaccard",
+    "tversky",
+    "semimetric",
+    "cldice",
+    "ce",
+    "weighted_ce",
+    "focal",
+]
+WEIGHTED: tuple[LossName, ...] = ("weighted_ce", "dice_weighted_ce")  # these need class_weights
+
 STORED = "stored"  # orientation of a plan whose scans are taken as they lie in their files
 
 
@@ -205,19 +231,22 @@ class Training(Record):
     Either `steps` or `minutes` ends the training, never both.
     """
 
-    optimizer: Literal["sgd", "adamw"]
+    optimizer: Literal["sgd", "adam", "adamw"]
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
     momentum: Probability = 0.99  # sgd (Nesterov) only
-    schedule: Literal["poly", "cosine", "step", "constant"]
-    warmup: Probability = 0.0  # share of the training in which the rate rises from 0
+    schedule: Literal["poly", "cosine", "step", "constant", "one_cycle"]
+    warmup: Probability = 0.0  # share of the training in which the rate rises from 0; one_cycle: 0 is 0.3
     step_factor: Positive = 0.1  # schedule "step": the rate is multiplied by this
     step_every: Probability = 0.33  # ... after each such share of the training
     steps: Count | None = None
     minutes: Positive | None = None
     validate_every: Count = 250  # steps
     validation_batches: Count = 50
-    loss: Literal["dice_ce", "dice_focal", "jaccard_ce", "tversky_ce", "dice", "ce"] = "dice_ce"
+    accumulate: Count = 1  # batches whose gradients are added up for one step, as if they were one
+    loss: LossName = "dice_ce"
+    class_weights: tuple[Positive, ...] | None = None  # one per output, for the weighted losses
+    hard_cases: Probability = 0.0  # share of the samples whose case is drawn by its last loss
     foreground: Probability = 0.33  # share of the patches of a batch that must hold foreground
     clip: Positive = 12.0  # gradient norm
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # weight averaging: decay per step, 0 is off
@@ -230,6 +259,15 @@ class Training(Record):
     def _one_end(self) -> Self:
         if (self.steps is None) == (self.minutes is None):
             raise ValueError("give either steps or minutes: one of them ends the training")
+        return self
+
+    @model_validator(mode="after")
+    def _weighted(self) -> Self:
+        if self.loss in WEIGHTED and self.class_weights is None:
+            raise ValueError(
+                f"loss {self.loss!r} needs class_weights, one per output, and there are none: set them by "
+                "hand, or make the plan again (where labels have no ignore label, the planner counts them)"
+            )
         return self
 
 
@@ -270,6 +308,9 @@ class Plan(Record):
         folds = self.train_folds
         if any(fold >= self.folds or fold < 0 for fold in folds) or len(set(folds)) != len(folds):
             raise ValueError(f"train_folds are different numbers below {self.folds}, got {list(folds)}")
+        weights, outputs = self.training.class_weights, self.labels.outputs
+        if weights is not None and len(weights) != len(outputs):
+            raise ValueError(f"class_weights are one per output ({', '.join(outputs)}), got {len(weights)}")
         return self
 
     @property

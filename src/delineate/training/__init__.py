@@ -1,11 +1,12 @@
 """The loop that finds the weights."""
 
 from delineate.training.allocator import keep_memory
+from delineate.training.coding import Coding
 from delineate.training.curves import curves
 from delineate.training.fold import train
 from delineate.training.history import Row, Validation
 from delineate.training.loop import CHECKPOINT, HISTORY, WEIGHTS, Supply, Task, fit
-from delineate.training.losses import Coding, Loss, Parts, make_loss
+from delineate.training.losses import Loss, Parts, make_loss
 from delineate.training.tensorboard import TensorBoard
 from delineate.training.watch import Step, Watch
 from delineate.training.world import World

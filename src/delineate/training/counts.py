@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from delineate.space import LabelSchema
-from delineate.training.losses import Coding, by_class
+from delineate.training.coding import MOST, Coding
+from delineate.training.overlap import by_class
 
 
 def count(logits: Tensor, labels: Tensor, coding: Coding) -> Tensor:
@@ -16,8 +17,8 @@ def count(logits: Tensor, labels: Tensor, coding: Coding) -> Tensor:
     """
     known = coding.known(labels)
     if not coding.exclusive:
-        return _counted_regions(logits > 0, coding.values(labels), known)
-    winner, index, classes = logits.argmax(1), labels.long().clamp(min=0), logits.shape[1]
+        return _counted_regions(logits > 0, coding.values(labels) > MOST, known)
+    winner, index, classes = logits.argmax(1), coding.indices(labels).clamp(min=0), logits.shape[1]
     voxels = torch.ones_like(index) if known is None else known.long()
     hit = by_class(voxels * (winner == index), index, classes)
     found, true = by_class(voxels, winner, classes), by_class(voxels, index, classes)

@@ -13,7 +13,9 @@ from delineate.planning.plan import Training
 def make_optimizer(
     training: Training, parameters: Iterable[nn.Parameter], *, scaled: bool = False
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum or AdamW, as planned; weight decay on every parameter.
+    """SGD with Nesterov momentum, Adam or AdamW, as planned; weight decay on every parameter.
+
+    Of Adam the decay is a part of the gradient (Kingma 2015); of AdamW it is apart (Loshchilov 2019).
 
     The fused kernels run: the same arithmetic in one pass over memory. Under a loss scaler (`scaled`,
     fp16) they do not, as they leave no room to clip gradients between unscaling and stepping.
@@ -29,10 +31,9 @@ def make_optimizer(
                 weight_decay=training.weight_decay,
                 fused=fused,
             )
-        case "adamw":
-            return torch.optim.AdamW(
-                weights, lr=training.learning_rate, weight_decay=training.weight_decay, fused=fused
-            )
+        case "adam" | "adamw":
+            kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.AdamW
+            return kind(weights, lr=training.learning_rate, weight_decay=training.weight_decay, fused=fused)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
