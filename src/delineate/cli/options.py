@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,13 @@ import typer
 
 if TYPE_CHECKING:
     from delineate.cli.screen import Screen
+
+
+class Pet(enum.Enum):
+    """What values of PET are read as."""
+
+    suv = "suv"
+    stored = "stored"
 
 
 @dataclass(frozen=True)

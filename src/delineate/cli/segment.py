@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from delineate.cli.options import screen
+from delineate.cli.options import Pet, screen
 from delineate.cli.wishes import device
 
 NAME = "segment"
@@ -37,6 +37,15 @@ def command(
     ),
     probabilities: bool = typer.Option(False, help="Also write the probabilities of every structure."),
     cleanup: bool = typer.Option(True, help="Remove small components where cross-validation found it good."),
+    straighten: bool = typer.Option(
+        False,
+        "--straighten",
+        help="DICOM slices that lean, are unevenly spaced or lack one: interpolate them onto an even grid, "
+        "and say so. Without it they are refused.",
+    ),
+    pet: Pet = typer.Option(
+        Pet.suv, help="Values of DICOM PET: SUV by body weight, or as stored (Bq/ml, counts)."
+    ),
     step: float = typer.Option(0.5, min=0.1, max=1.0, help="Step between windows, in patches."),
     precision: Precision = typer.Option(
         Precision.auto, help="What networks compute in; auto: bf16 where the machine multiplies it."
@@ -44,6 +53,7 @@ def command(
 ) -> None:
     """Segment new scans: labels on the grid of each scan."""
     from delineate import pipeline
+    from delineate.io import Manner
 
     show = screen(context)
     how = pipeline.SegmentWishes(
@@ -53,6 +63,7 @@ def command(
         cleanup=cleanup,
         step=step,
         precision=precision.value,
+        reading=Manner(straighten=straighten, pet=pet.value),
     )
     for path in pipeline.segment(model, scans, out, how, show):
         show.result(str(path))

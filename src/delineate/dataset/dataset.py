@@ -19,7 +19,8 @@ from delineate.dataset.problem import Problem
 from delineate.dataset.table_file import read_facts
 from delineate.dataset.values import ValueTable
 from delineate.errors import DataError
-from delineate.io import LabelFile, read_label_values, read_volume
+from delineate.io import LabelFile, Manner, read_label_values, read_volume
+from delineate.io.manner import PLAIN
 from delineate.space import Geometry, LabelMap, LabelSchema, Source, Volume
 
 SHOWN = 10  # unknown label values in a message
@@ -119,14 +120,16 @@ class Dataset:
         unlabelled = tuple(described(case, facts.get(case.id)) for case in self.unlabelled)
         return replace(self, cases=cases, unlabelled=unlabelled)
 
-    def scan(self, case: Case) -> Volume:
+    def scan(self, case: Case, manner: Manner = PLAIN) -> Volume:
         """The scan with its channels in the order of the dataset.
+
+        manner  how DICOM series are read where there is a choice
 
         Raises:
             DataError: a channel is missing, there are too few or too many, or their grids differ.
         """
         self._refuse_missing(case)
-        parts = [read_volume(path) for path in case.images if path is not None]
+        parts = [read_volume(path, manner=manner) for path in case.images if path is not None]
         for part in parts[1:]:
             if not same_grid(parts[0].geometry, part.geometry):
                 raise DataError(different_channels(case, parts[0], part))

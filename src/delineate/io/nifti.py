@@ -16,6 +16,7 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 from isal import igzip
+from nibabel.nifti1 import Nifti1Extension
 
 from delineate.errors import DataError, GeometryError
 from delineate.io.foreign import DAMAGED, reading
@@ -33,6 +34,8 @@ TYPES = {  # data type code -> stored numbers
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", RGB: "u1", 256: "i1", 512: "u2", 768: "u4",
     1024: "i8", 1280: "u8", RGBA: "u1",
 }  # fmt: skip
+COMMENT, OURS = 6, "delineate:"  # an extension of text, and the first line of one that we wrote
+EXTENSIONS = 1 << 16  # bytes of extensions that are looked into
 REFUSED = {1: "1-bit", 32: "complex", 1536: "128-bit", 1792: "complex", 2048: "complex"}
 CIFTI = range(3000, 3100)  # intent codes of surfaces and matrices
 VERSIONS: dict[bytes, tuple[Any, str, int]] = {  # first bytes -> header, byte order, place of "n+1"
@@ -84,8 +87,11 @@ def geometry(path: Path) -> Geometry:
         return _header(file, path).geometry
 
 
-def write(path: Path, array: Array, grid: Geometry) -> None:
-    """Writes (i, j, k) or (channel, i, j, k): sform and qform both set, in millimetres."""
+def write(path: Path, array: Array, grid: Geometry, notes: tuple[str, ...] = ()) -> None:
+    """Writes (i, j, k) or (channel, i, j, k): sform and qform both set, in millimetres.
+
+    Notes go into a comment (extension 6 of the format), which `read` gives back.
+    """
     voxels = np.moveaxis(array, 0, -1) if array.ndim == 4 else array
     voxels = voxels[..., 0] if voxels.ndim == 4 and voxels.shape[-1] == 1 else voxels
     version: Any = nibabel.Nifti1Image if max(voxels.shape) < 2**15 else nibabel.Nifti2Image
@@ -95,6 +101,8 @@ def write(path: Path, array: Array, grid: Geometry) -> None:
     image.set_qform(grid.affine, code=1)  # the nearest one without shear, which a qform cannot hold
     if _distance(Geometry(grid.shape, image.get_qform()), grid) > QFORM_FITS:
         image.set_qform(None, code=0)
+    if notes:
+        image.header.extensions.append(Nifti1Extension("comment", "\n".join((OURS, *notes)).encode()))
     with path.open("wb") as raw:
         if path.name.lower().endswith(".gz"):
             with igzip.IGzipFile("", "wb", LEVEL, raw, mtime=0) as file:
@@ -125,15 +133,16 @@ def _header(file: BinaryIO, path: Path) -> Header:
         )
     if samples == 4:
         notes = (*notes, "the alpha channel was left out")
+    offset = _offset(raw, path)
     return Header(
         path=path,
         geometry=Geometry(shape, affine),
         channels=channels,
         dtype=np.dtype(TYPES[code]).newbyteorder(raw.endianness),
         samples=samples,
-        offset=_offset(raw, path),
+        offset=offset,
         rescale=_rescale(raw),
-        notes=notes,
+        notes=(*notes, *_comments(file, raw, offset)),
     )
 
 
@@ -232,6 +241,24 @@ def _offset(raw: Raw, path: Path) -> int:
     if not (least - 4 <= offset < 2**40 and offset.is_integer()):
         raise DataError(f"{path}: the header says that voxels begin at byte {offset:g}.\n  {DAMAGED}")
     return int(offset)
+
+
+def _comments(file: BinaryIO, raw: Raw, offset: int) -> tuple[str, ...]:
+    """The notes that `write` left before the voxels."""
+    start = int(raw.template_dtype.itemsize)
+    if offset < start + 4 + 16:
+        return ()
+    file.seek(start)
+    if not file.read(4)[:1].strip(b"\0"):
+        return ()
+    rest = file.read(min(offset - start - 4, EXTENSIONS))
+    while len(rest) > 8:
+        size, code = (int(n) for n in np.frombuffer(rest[:8], f"{raw.endianness}i4"))
+        text = rest[8:size].rstrip(b"\0").decode("utf-8", "replace").split("\n")
+        if code == COMMENT and text[0] == OURS:
+            return tuple(text[1:])
+        rest = rest[size:] if size >= 16 else b""
+    return ()
 
 
 def _rescale(raw: Raw) -> Rescale:

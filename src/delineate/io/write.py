@@ -38,9 +38,9 @@ def write_volume(volume: Volume, path: Path | str) -> None:
 
 
 def write_labels(labels: LabelMap, path: Path | str) -> None:
-    """Writes label values as the smallest unsigned integers that hold them."""
+    """Writes label values as the smallest unsigned integers that hold them; NIfTI keeps their notes."""
     path = Path(path)
-    _write(path, labels.array.astype(_kind(labels, path), copy=False), labels.geometry)
+    _write(path, labels.array.astype(_kind(labels, path), copy=False), labels.geometry, labels.notes)
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def _kind(labels: LabelMap, path: Path) -> np.dtype[Any]:
     return np.min_scalar_type(high)
 
 
-def _write(path: Path, array: npt.NDArray[Any], grid: Geometry) -> None:
+def _write(path: Path, array: npt.NDArray[Any], grid: Geometry, notes: tuple[str, ...] = ()) -> None:
     suffix = suffix_of(path)
     if suffix not in WRITTEN:
         raise DataError(
@@ -83,7 +83,7 @@ def _write(path: Path, array: npt.NDArray[Any], grid: Geometry) -> None:
             case ".nii.gz" | ".nii":
                 from delineate.io import nifti
 
-                nifti.write(temporary, array, grid)
+                nifti.write(temporary, array, grid, notes)
             case ".nrrd" | ".mha":
                 from delineate.io import itk
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from delineate.dataset import Case, Dataset
 from delineate.dataset.incoming import incoming
 from delineate.errors import DataError, Error
 from delineate.io import SUFFIXES, suffix_of, write_labels, write_volume
+from delineate.io.manner import Manner
 from delineate.io.write import WRITTEN
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import SegmentWishes
@@ -51,9 +53,11 @@ def segment(
         for number, case in enumerate(cases):
             progress(number, len(cases), case.id)
             try:
-                scan = _scan(case, segmenter.plan)
+                scan = _scan(case, segmenter.plan, how.reading)
+                _say_notes(case, scan, watch)
                 found = segmenter.segment(scan, probabilities=how.probabilities)
-                write_labels(found.labels, files[case.id])
+                labels = replace(found.labels, notes=scan.source.notes)
+                write_labels(labels, files[case.id])
                 if found.probabilities is not None:
                     write_volume(found.probabilities, probabilities_file(files[case.id]))
             except Error as error:
@@ -70,13 +74,20 @@ def probabilities_file(labels: Path) -> Path:
     return labels.with_name(labels.name.removesuffix(suffix_of(labels)) + PROBABILITIES)
 
 
-def _scan(case: Case, plan: Plan) -> Volume:
+def _say_notes(case: Case, scan: Volume, watch: Watch) -> None:
+    """What the reader of a DICOM folder decided, for who waits."""
+    if any(path is not None and path.is_dir() for path in case.images):
+        for note in scan.source.notes:
+            watch.say(f"{case.id}: {note}")
+
+
+def _scan(case: Case, plan: Plan, manner: Manner) -> Volume:
     """The scan of a case, its channels named as in the plan."""
     names = tuple(channel.name for channel in plan.channels)
     holder = Dataset(
         name="incoming", root=Path(), layout="incoming", channels=names, schema=plan.labels, cases=(case,)
     )
-    return holder.scan(case)
+    return holder.scan(case, manner)
 
 
 def _outputs(cases: Sequence[Case], out: Path) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from delineate.dataset.splits import Mode
+from delineate.io.manner import PLAIN, Manner
 from delineate.pipeline.taught import SeedKind
 from delineate.planning import ConfigurationName, Plan
 from delineate.planning.presets import PresetName
@@ -99,6 +100,7 @@ class SegmentWishes:
     mirror     average over mirrored copies; None: on a GPU only, where eight times the work is cheap
     step       between windows, in patches
     precision  what networks compute in; "auto" is bf16 where the device multiplies it
+    reading    how DICOM series are read where there is a choice
     """
 
     device: str = "cpu"
@@ -107,3 +109,4 @@ class SegmentWishes:
     cleanup: bool = True
     step: float = 0.5
     precision: Precision = "auto"
+    reading: Manner = PLAIN
