@@ -41,10 +41,14 @@ class Directed:
 
     def percentile_weighted(self, percent: float = 95) -> float:
         """The distance below which `percent` of the weight lies, one of the distances."""
-        order = np.argsort(self.distances, kind="stable")
-        reached = np.cumsum(self.weights[order]) / self.weight
+        far = np.flatnonzero(self.distances)  # of 0 there are many, and they need no sorting
+        order = far[np.argsort(self.distances[far])]
+        shared = self.weight - self.weights[far].sum() if len(far) < len(self.weights) else 0.0
+        reached = np.append(shared, shared + np.cumsum(self.weights[order])) / self.weight
         place = int(np.searchsorted(reached, percent / 100))
-        return float(self.distances[order[min(place, len(order) - 1)]])
+        if place == 0 and len(far) < len(self.weights):
+            return 0.0
+        return float(self.distances[order[min(max(place, 1), len(order)) - 1]])
 
     def mean(self) -> float:
         """The weighted mean distance."""

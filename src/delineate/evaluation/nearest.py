@@ -8,7 +8,7 @@ left are few or far away, and are looked for in a k-d tree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import gamma, pi
 from typing import Any
@@ -26,6 +26,8 @@ Matrix = npt.NDArray[np.float64]  # (3, 3), a step of the grid -> mm
 
 STEPS = 600  # tried before a tree is built: those within five voxels of a grid of cubes
 SAME = 1e-9  # relative: steps of one length
+LEAF = 32  # voxels: the tree is built for few questions
+AT_ONCE, SEVERAL = 2**16, 16  # voxels by steps that are tried together; fewer steps are not worth it
 
 
 def nearest(here: Mask, there: Mask, linear: Matrix) -> Numbers:
@@ -51,25 +53,43 @@ def in_mm(index: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], linear: Matrix) 
 
 def _searched(places: Indices, there: Mask, linear: Matrix) -> Numbers:
     """The distances of voxels, by flat index, that `there` does not have."""
+    found = _around(places, there, linear)
+    far = np.flatnonzero(np.isnan(found))
+    if len(far):
+        from_here, to_there = (
+            in_mm(np.unravel_index(some, there.shape), linear)
+            for some in (places[far], np.flatnonzero(there))
+        )
+        tree = cKDTree(to_there, leafsize=LEAF, balanced_tree=False, compact_nodes=False)
+        found[far] = tree.query(from_here)[0]
+    return found
+
+
+def _around(places: Indices, there: Mask, linear: Matrix) -> Numbers:
+    """The distances of voxels that a step leads from to `there`, NaN for the others."""
     steps, lengths = steps_of(there.shape, linear, STEPS)
     margin = np.abs(steps).max(axis=0, initial=0)
     padded = np.pad(there, [(int(m), int(m)) for m in margin])
     index = np.stack(np.unravel_index(places, there.shape))
     around = np.ravel_multi_index(tuple(index + margin[:, None]), padded.shape)
-    flags = padded.reshape(-1)
-    found = np.empty(len(places))
-    left = np.arange(len(places))
-    for length, shifts in _shells(steps @ (np.array(padded.strides) // padded.itemsize), lengths):
-        hit = flags[around + shifts[0]]
-        for shift in shifts[1:]:
-            hit |= flags[around + shift]
-        found[left[hit]] = length
-        missed = ~hit
-        around, left = around[missed], left[missed]
-        if not len(left):
-            return found
-    tree = cKDTree(in_mm(np.nonzero(there), linear), balanced_tree=False, compact_nodes=False)
-    found[left] = tree.query(in_mm(tuple(index[:, left]), linear))[0]
+    flags, shifts = padded.reshape(-1), steps @ (np.array(padded.strides) // padded.itemsize)
+    shells = np.append(np.flatnonzero(np.diff(lengths) > SAME * lengths[:-1]) + 1, len(lengths))
+    found, left, start = np.full(len(places), np.nan), np.arange(len(places)), 0
+    while start < len(steps) and len(left):
+        several = AT_ONCE // len(left)
+        if several < SEVERAL:  # many voxels: the steps of one length, one after the other
+            stop = int(shells[np.searchsorted(shells, start, side="right")])
+            hit = flags[around + shifts[start]]
+            for shift in shifts[start + 1 : stop]:
+                hit |= flags[around + shift]
+            found[left[hit]] = lengths[start]
+        else:  # few voxels: many steps at once, and the first that hits
+            stop = min(start + several, len(steps))
+            hits = flags[around[:, None] + shifts[start:stop]]
+            first = hits.argmax(axis=1)
+            hit = hits[np.arange(len(left)), first]
+            found[left[hit]] = lengths[start + first[hit]]
+        around, left, start = around[~hit], left[~hit], stop
     return found
 
 
@@ -99,10 +119,3 @@ def _ball(linear: tuple[float, ...], flat: tuple[bool, ...], about: int) -> tupl
     order = np.argsort(lengths, kind="stable")[1:]
     order = order[lengths[order] <= reach]
     return steps[order], lengths[order]
-
-
-def _shells(shifts: Indices, lengths: Numbers) -> Iterator[tuple[float, Indices]]:
-    """Steps of one length together, from the shortest."""
-    ends = np.flatnonzero(np.diff(lengths) > SAME * lengths[:-1]) + 1
-    for some in np.split(np.arange(len(lengths)), ends) if len(lengths) else ():
-        yield float(lengths[some[0]]), shifts[some]
