@@ -53,6 +53,7 @@ bench: $(BIN)/.dev  ## side by side with nnU-Net on Task04_Hippocampus: make ben
 	$(BIN)/python -m benchmarks startup --peer benchmarks/.peer/bin/python
 	$(BIN)/python -m benchmarks hippocampus "$(DATA)" benchmarks/work --peer benchmarks/.peer/bin/python
 	$(BIN)/python -m benchmarks preparation benchmarks/work --peer benchmarks/.peer/bin/python
+	$(BIN)/python -m benchmarks predict benchmarks/work --peer benchmarks/.peer/bin/python
 
 clean:  ## everything that make made, except the environment
 	rm -rf $(DEMO) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
