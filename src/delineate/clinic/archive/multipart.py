@@ -11,6 +11,7 @@ from delineate.errors import ArchiveError
 
 CHUNK = 1 << 20
 DICOM = "application/dicom"
+END = b"--"  # after the last mark
 BOUNDARY = re.compile(r'boundary="?([^";]+)"?', re.IGNORECASE)
 
 
@@ -37,11 +38,16 @@ def parts(stream: Stream, headers: Mapping[str, str], where: str) -> Iterator[by
         raise ArchiveError(f"{where}: answered with {kind or 'no content type'}, not with DICOM files.")
     mark = b"\r\n--" + found[1].encode()
     _, held = _until(stream, b"\r\n", mark, where)  # what stands before the first part
-    while not held.startswith(b"--"):
+    while not (held := _with_start(stream, held)).startswith(END):
         part, held = _until(stream, held, mark, where)
         yield part.partition(b"\r\n\r\n")[2]
-        if len(held) < len(b"--"):
-            held += stream.read(CHUNK)
+
+
+def _with_start(stream: Stream, held: bytes) -> bytes:
+    """What was read, and more if that is too little to say whether it is the end."""
+    while len(held) < len(END) and (more := stream.read(CHUNK)):
+        held += more
+    return held
 
 
 def _until(stream: Stream, held: bytes, mark: bytes, where: str) -> tuple[bytes, bytes]:

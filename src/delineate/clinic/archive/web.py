@@ -101,9 +101,9 @@ class WebArchive:
         def once() -> T:
             with self._connected() as connection:
                 connection.request(method, self.access.url.path + path, body=body, headers=headers)
-                answer = connection.getresponse()
-                _check_status(answer, self.access.address)
-                return read(answer)
+                with connection.getresponse() as answer:
+                    _check_status(answer, self.access.address)
+                    return read(answer)
 
         access = self.access
         return patiently(once, tries=access.tries, wait_s=access.wait_s, sleep=self._sleep)
