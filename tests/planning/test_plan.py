@@ -170,6 +170,28 @@ def test_a_training_has_one_end(ends):
         Training(optimizer="sgd", learning_rate=1, weight_decay=0, schedule="poly", **ends)
 
 
+def test_a_weighted_loss_needs_weights_and_they_are_one_per_output(small):
+    how = {"optimizer": "sgd", "learning_rate": 1, "weight_decay": 0, "schedule": "poly", "steps": 1}
+    with pytest.raises(ValueError, match="loss 'weighted_ce' needs class_weights, one per output"):
+        Training(**how, loss="weighted_ce")
+    training = Training(**how, loss="weighted_ce", class_weights=(1.0,) * 7)
+    with pytest.raises(ValueError, match=r"class_weights are one per output .*, got 7"):
+        small.but(training=training)
+
+
+def test_a_loss_that_nobody_knows_is_refused_with_those_there_are(small):
+    with pytest.raises(RecordError, match=r"training\.loss: Input should be 'dice_ce', 'dice_weighted_ce'"):
+        small.set_by_hand("training.loss", "dise_ce")
+
+
+def test_a_plan_from_before_there_were_these_fields_loads(small):
+    tree = json.loads(small.to_json())
+    for field in ("accumulate", "class_weights", "hard_cases"):
+        del tree["training"][field]
+    before = small.but(training=small.training.but(class_weights=None))
+    assert Plan.from_json(json.dumps(tree), where="x") == before
+
+
 # ---- asking
 
 

@@ -225,6 +225,28 @@ def test_the_store_on_disk_gives_the_same_batches_as_memory(
         assert one.ids == other.ids
 
 
+# -- more of them, and the hard ones
+
+
+def test_a_batch_of_two_added_twice_is_a_batch_of_four(sample_plan, two_cases):
+    plan = sample_plan(batch=2)
+    twice = sampler(plan.but(training=plan.training.but(accumulate=2)), two_cases)
+    four = sampler(sample_plan(batch=4), two_cases)
+    one, other = twice.batch(3), four.batch(3)
+    assert torch.equal(one.images, other.images) and one.ids == other.ids
+    assert twice.still.size == 2
+
+
+def test_hard_cases_are_drawn_as_often_as_they_are_hard(sample_plan, two_cases):
+    plan = sample_plan()
+    samples = sampler(plan.but(training=plan.training.but(hard_cases=0.5)), two_cases)
+    mined = samples.mined({"small": 3.0, "large": 1.0})
+    drawn = [mined.draw(step, 0)[0].case for step in range(1000)]
+    assert drawn.count("small") / 1000 == pytest.approx(0.25 + 0.5 * 0.75, abs=0.05)
+    assert mined.draw(7, 1) == mined.draw(7, 1)
+    assert samples.chances == mined.still.chances == ()
+
+
 # -- again
 
 

@@ -1,10 +1,12 @@
 """A fold: from prepared cases to weights, and what a plan's losses are good for."""
 
 import itertools
+import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pytest
+import safetensors
 import safetensors.torch
 import torch
 
@@ -87,6 +89,57 @@ def test_a_network_of_ones_own_is_trained_in_place_of_the_plans(prepared_phantom
         train(plan, store, Split(), tmp_path / "own")
 
 
+def _bare(path):
+    return safetensors.torch.load_file(path)
+
+
+def test_two_batches_of_two_make_the_step_of_one_of_four(prepared_phantoms, phantom_plan, tmp_path):
+    store = prepared_phantoms(balls)
+    how = {"optimizer": "sgd", "momentum": 0.0, "steps": 2}
+    four = train(phantom_plan(BALLS, batch=4, **how), store, Split(), tmp_path / "four")
+    twice = train(phantom_plan(BALLS, batch=2, accumulate=2, **how), store, Split(), tmp_path / "twice")
+    one, other = _bare(four), _bare(twice)
+    assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one)
+
+
+def test_hard_cases_are_drawn_more_often_and_a_training_goes_on_exactly(
+    prepared_phantoms, phantom_plan, tmp_path
+):
+    store = prepared_phantoms(balls)
+    plan = phantom_plan(BALLS, steps=7, validate_every=2, validation_batches=1, hard_cases=0.8)
+    whole = train(plan, store, Split(), tmp_path / "whole", workers=2)
+    rows = [row for row in read(whole.parent / HISTORY) if row.validation]
+    assert [row.step for row in rows] == [2, 4, 6, 7]
+    assert set(rows[-1].hardness) == {"c0", "c1", "c2"}
+    assert all(value > 0 for value in rows[-1].hardness.values())
+    for stop in (1, 4, 5):
+
+        def interrupt(step, at=stop):
+            if step.step == at:
+                raise Stop
+
+        folder = tmp_path / f"stopped_at_{stop}"
+        with pytest.raises(Stop):
+            train(plan, store, Split(), folder, watch=interrupt, save_every_s=0.0)
+        again = train(plan, store, Split(), folder, workers=1)
+        assert again.read_bytes() == whole.read_bytes()
+    plain = train(
+        phantom_plan(BALLS, steps=7, validate_every=2, validation_batches=1), store, Split(), tmp_path
+    )
+    assert read(plain.parent / HISTORY)[-1].hardness is None
+    assert plain.read_bytes() != whole.read_bytes()
+
+
+def test_a_fold_from_before_there_were_these_fields_goes_on(prepared_phantoms, phantom_plan, tmp_path):
+    plan, store = phantom_plan(BALLS, steps=1), prepared_phantoms(balls)
+    path = train(plan, store, Split(), tmp_path / "fold")
+    with safetensors.safe_open(path, framework="pt") as file:
+        basis = json.loads(json.loads(file.metadata()["delineate"])["basis"])
+    assert not {"accumulate", "class_weights", "hard_cases"} & set(basis["training"])
+    with pytest.raises(RunError, match=r"training.accumulate: not there then, 2 now"):
+        train(plan.but(training=plan.training.but(accumulate=2)), store, Split(), tmp_path / "fold")
+
+
 def test_more_devices_than_samples_are_refused(prepared_phantoms, phantom_plan):
     plan, store = phantom_plan(BALLS), prepared_phantoms(balls)
     sampler = Sampler.of(plan, NAME, store, ("c0",), fold=0)
@@ -95,8 +148,10 @@ def test_more_devices_than_samples_are_refused(prepared_phantoms, phantom_plan):
 
 
 @pytest.mark.slow
-def test_two_devices_learn_what_one_learns(prepared_phantoms, phantom_plan, tmp_path):
-    plan, store = phantom_plan(BALLS, steps=3, optimizer="sgd", momentum=0.0), prepared_phantoms(balls)
+@pytest.mark.parametrize("how", [{}, {"accumulate": 2}, {"hard_cases": 0.8, "validate_every": 1}], ids=str)
+def test_two_devices_learn_what_one_learns(prepared_phantoms, phantom_plan, tmp_path, how):
+    plan = phantom_plan(BALLS, steps=3, optimizer="sgd", momentum=0.0, **how)
+    store = prepared_phantoms(balls)
     one, two = (
         safetensors.torch.load_file(
             train(plan, store, Split(), tmp_path / str(devices), devices=devices, workers=1)

@@ -335,3 +335,44 @@ def test_a_loss_scale_is_remembered(tiny, trained, tmp_path):
     assert state.scaler["growth_interval"] == 4
     trained(tmp_path / "half", world=world())
     assert same(weights(tmp_path / "half"), weights(whole))
+
+
+def test_added_up_gradients_are_those_of_the_larger_batch(tiny, trained):
+    how = {"optimizer": "sgd", "momentum": 0.9, "steps": 5}
+    batches = tiny.Balls(1, size=6)
+    whole, parted = (
+        weights(trained(network=tiny.network(dropout=0.0), batches=batches, accumulate=n, **how))
+        for n in (1, 3)
+    )
+    assert all(torch.allclose(whole[name], parted[name], atol=1e-6) for name in whole)
+
+
+def test_added_up_gradients_go_on_after_an_interruption(tiny, trained, tmp_path):
+    whole = trained(accumulate=2)
+    with pytest.raises(Stop):
+        trained(tmp_path / "half", accumulate=2, world=World.alone("cpu", "fp32", watch=_stopping_at(9)))
+    trained(tmp_path / "half", accumulate=2)
+    assert same(weights(tmp_path / "half"), weights(whole))
+
+
+def test_soft_labels_are_learnt(tiny, trained):
+    def shared(step):
+        def averaged(batch):
+            hard = torch.nn.functional.one_hot(batch.labels, 3).movedim(-1, 1).float()
+            return Batch(batch.images, 0.8 * hard + 0.2 / 3, batch.ids)
+
+        return nullcontext(averaged(tiny.Balls(1).batch(n)) for n in itertools.count(step))
+
+    folder = trained(batches=shared, validation=shared, loss="semimetric_ce", steps=80, validate_every=80)
+    assert min(read(folder / HISTORY)[-1].validation.dice.values()) > 0.5
+
+
+@pytest.mark.parametrize("loss", ["cldice_ce", "dice_ce_boundary", "dice_ce_hausdorff", "generalised_dice"])
+def test_other_losses_are_learnt_and_go_on_exactly(trained, tmp_path, loss):
+    whole = trained(loss=loss)
+    with pytest.raises(Stop):
+        trained(tmp_path / "half", loss=loss, world=World.alone("cpu", "fp32", watch=_stopping_at(9)))
+    trained(tmp_path / "half", loss=loss)
+    assert same(weights(tmp_path / "half"), weights(whole))
+    rows = read(whole / HISTORY)
+    assert rows[-1].loss < rows[0].loss

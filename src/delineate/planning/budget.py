@@ -201,6 +201,8 @@ def _steps_in(minutes: float) -> int:
 
 _SAME = {
     "loss": "soft Dice finds the overlap, cross-entropy keeps the gradients alive where there is none",
+    "accumulate": "the batch fits into memory: no need to take it in parts",
+    "hard_cases": "all cases alike: one with wrong labels stays hard and would take over",
     "foreground": "a third of the patches are centred on a structure, or rare ones would hardly be seen",
     "clip": "gradient norm; only a guard against a single wild batch",
     "precision": "bf16 where the device computes in it (twice as fast on a CPU), fp16 on older GPUs",

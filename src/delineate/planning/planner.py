@@ -16,6 +16,7 @@ from delineate.errors import PlanError
 from delineate.planning.budget import CPU_GFLOPS, Budget, Device
 from delineate.planning.configurations import Chosen, configurations
 from delineate.planning.fingerprint import Fingerprint
+from delineate.planning.imbalance import class_weights
 from delineate.planning.intensity import normalized
 from delineate.planning.plan import Augmentation, Axis, ConfigurationName, Plan
 from delineate.planning.presets import PRESETS, PresetName
@@ -70,6 +71,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     budget = replace(budget, step=max(chosen[name].draft.operations_of_a_step for name in used))
     train_folds, why_trained = _train_folds(count, budget, folds, cascaded=cascaded)
     mirror_axes, why_mirrored = _mirror_axes(found, frame)
+    weights, why_weighted = class_weights(found)
     channels = [normalized(found, n) for n in range(len(found.channels))]
     augmentation = {name: _augmentation(each, frame) for name, each in chosen.items()}
     reasons = _dataset_reasons(found) | {f"channels.{n}": why for n, (_, why) in enumerate(channels)}
@@ -77,6 +79,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
         reasons |= configuration_reasons(name, each, frame)
         reasons |= {f"augmentation.{name}{field}": why for field, why in augmentation[name][1].items()}
     reasons |= {"use": why_used, "train_folds": why_trained, "training.mirror_axes": why_mirrored}
+    reasons |= {"training.class_weights": why_weighted}
     reasons |= {"folds": _why_folds(found, count, given=fold_count is not None)} | budget.reasons()
     return Plan(
         dataset=found.dataset,
@@ -89,7 +92,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
         folds=count,
         train_folds=train_folds,
         augmentation={name: drawn for name, (drawn, _) in augmentation.items()},
-        training=budget.training(mirror_axes),
+        training=budget.training(mirror_axes).but(class_weights=weights),
         reasons=reasons,
     )
 

@@ -7,7 +7,7 @@ Source of the sampling rules: nnU-Net 2.8 (Isensee 2021, doi:10.1038/s41592-020-
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from delineate.errors import DataError, PlanError
 from delineate.planning.plan import Configuration, ConfigurationName, Plan
+from delineate.preparation.hardness import chances
 from delineate.preparation.locations import ANNOTATED
 from delineate.preparation.recipe import Cutout, Draw, Recipe
 from delineate.space import Box, Shape, triple
@@ -71,11 +72,14 @@ class Batch:
 class Sampler:
     """Makes any batch of a training, by its number.
 
-    Cases are drawn uniformly, with replacement. The last `foreground` of each batch (one of two, with
-    a share of a third) is centred on a foreground voxel: a class that the case has, all equally
-    likely, and one of its stored voxels. The others lie anywhere within the scan.
+    Cases are drawn with replacement, all alike or by `chances`. The last `foreground` of each batch (one
+    of two, with a share of a third) is centred on a foreground voxel: a class that the case has, all
+    equally likely, and one of its stored voxels. The others lie anywhere within the scan.
 
-    share  (rank, processes): of each batch, the samples that this process makes
+    share       (rank, processes): of each batch, the samples that this process makes
+    accumulate  how many batches of the configuration make up one of these
+    hard_cases  share of the samples whose case is drawn by how hard it was
+    chances     of each case, where they differ
     """
 
     store: StoreReader
@@ -86,6 +90,9 @@ class Sampler:
     seed: int
     fold: int
     share: tuple[int, int] = (0, 1)
+    accumulate: int = 1
+    hard_cases: float = 0.0
+    chances: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.ids:
@@ -111,12 +118,23 @@ class Sampler:
             foreground=training.foreground,
             seed=training.seed,
             fold=fold,
+            accumulate=training.accumulate,
+            hard_cases=training.hard_cases,
         )
 
     @property
     def still(self) -> Sampler:
-        """The same sampling with nothing else random: for validation."""
-        return replace(self, recipe=self.recipe.still)
+        """The same sampling, all cases alike, with nothing else random: for validation."""
+        return replace(self, recipe=self.recipe.still, accumulate=1, hard_cases=0.0, chances=())
+
+    @property
+    def size(self) -> int:
+        """Samples in a batch."""
+        return self.configuration.batch * self.accumulate
+
+    def mined(self, hardness: Mapping[str, float]) -> Sampler:
+        """The same, with some cases drawn by how hard they are."""
+        return replace(self, chances=chances(self.ids, hardness, self.hard_cases))
 
     def shared(self, rank: int, processes: int) -> Sampler:
         """What one of several processes makes; together they make the same batches as one."""
@@ -125,7 +143,7 @@ class Sampler:
     def batch(self, step: int, device: torch.device | str = "cpu") -> Batch:
         """The batch of a step; reading is done here, the rest on `device`."""
         rank, processes = self.share
-        drawn = [self.draw(step, index) for index in range(rank, self.configuration.batch, processes)]
+        drawn = [self.draw(step, index) for index in range(rank, self.size, processes)]
         cutouts = [self.read(place, draw).on(torch.device(device)) for place, draw in drawn]
         images, labels = self.recipe.apply(cutouts, [draw for _, draw in drawn])
         return Batch(images, labels, tuple(place.case for place, _ in drawn))
@@ -133,11 +151,18 @@ class Sampler:
     def draw(self, step: int, index: int) -> tuple[Place, Draw]:
         """Where the sample of a step is cut from, and what happens to it."""
         rng = np.random.default_rng((self.seed, self.fold, step, index))
-        case_id = self.ids[int(rng.integers(len(self.ids)))]
-        forced = index >= round(self.configuration.batch * (1 - self.foreground))
+        case_id = self.ids[self._case(rng)]
+        forced = index >= round(self.size * (1 - self.foreground))
         with _naming(case_id):
             corner = self._corner(rng, self.store.case(case_id), forced)
         return Place(case_id, corner), self.recipe.draw(rng)
+
+    def _case(self, rng: np.random.Generator) -> int:
+        """The number of a case."""
+        if not self.chances:
+            return int(rng.integers(len(self.ids)))
+        steps = np.cumsum(self.chances)
+        return int(np.searchsorted(steps / steps[-1], rng.random(), side="right"))
 
     def read(self, place: Place, draw: Draw) -> Cutout:
         """The box that the draw needs; beyond the scan the image is 0, the label as the recipe says."""

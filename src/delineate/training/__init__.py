@@ -7,6 +7,7 @@ from delineate.training.fold import train
 from delineate.training.history import Row, Validation
 from delineate.training.loop import CHECKPOINT, HISTORY, WEIGHTS, Supply, Task, fit
 from delineate.training.losses import Loss, Parts, make_loss
+from delineate.training.mining import Mined
 from delineate.training.tensorboard import TensorBoard
 from delineate.training.watch import Step, Watch
 from delineate.training.world import World
@@ -17,6 +18,7 @@ __all__ = [
     "WEIGHTS",
     "Coding",
     "Loss",
+    "Mined",
     "Parts",
     "Row",
     "Step",

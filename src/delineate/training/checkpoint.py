@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from delineate.errors import RunError
 from delineate.io.disk import replacing
 from delineate.record import Record
+from delineate.training.mining import Found
 from delineate.training.pace import Pace
 from delineate.training.patience import Patience
 
@@ -48,6 +49,7 @@ class State(Record):
     validated           the step of the last validation
     validation_batches  how many batches a validation has, once that is known
     scaler              the loss scale of fp16
+    found               how hard the cases are, where they are drawn by it
     """
 
     step: int = 0
@@ -59,6 +61,7 @@ class State(Record):
     validation_batches: int | None = None
     patience: Patience | None = None
     scaler: dict[str, int | float] = Field(default_factory=dict)
+    found: Found = Found()
 
 
 @dataclass(frozen=True, eq=False)

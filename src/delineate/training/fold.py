@@ -19,10 +19,15 @@ from delineate.preparation.patches import Batch, Sampler
 from delineate.preparation.store import Store
 from delineate.training.checkpoint import Basis
 from delineate.training.loop import Supply, Task, fit
+from delineate.training.mining import Hardness, Mined
 from delineate.training.pace import Clock
 from delineate.training.precision import mode_of
 from delineate.training.watch import Watch, unwatched
 from delineate.training.world import SAVE_EVERY_S, World
+
+# Fields that plans did not have at first: named in a basis where they say something, so that what was
+# trained before goes on.
+LATER = {"accumulate": 1, "class_weights": None, "hard_cases": 0.0}
 
 
 class Split(Protocol):
@@ -107,14 +112,29 @@ class _Job:
         configuration = plan.configuration(name)
         learn = Sampler.of(plan, name, store, self.train, fold=self.fold)
         watch = Sampler.of(plan, name, store, self.validation or self.train, fold=self.fold).still
-        task = Task(plan.training, plan.labels, configuration.batch_dice, self.fold, self._basis())
+        kept = [axis for axis in range(3) if axis != configuration.slice_axis]
+        task = Task(
+            plan.training,
+            plan.labels,
+            configuration.batch_dice,
+            self.fold,
+            self._basis(),
+            tuple(configuration.spacing[axis] for axis in kept),
+        )
         network = self.network or build_network(
             configuration.network,
             inputs_of(plan, name),
             len(plan.labels.outputs),
             seed=plan.training.seed + self.fold,
         )
-        return fit(network, self._supply(learn, world), self._supply(watch, world), task, self.folder, world)
+        batches = self._mined(learn, world) if learn.hard_cases else self._supply(learn, world)
+        return fit(network, batches, self._supply(watch, world), task, self.folder, world)
+
+    def _mined(self, sampler: Sampler, world: World) -> Mined:
+        def drawn(step: int, hardness: Hardness) -> AbstractContextManager[Iterator[Batch]]:
+            return self._supply(sampler.mined(hardness), world)(step)
+
+        return Mined(sampler.ids, drawn)
 
     def _supply(self, sampler: Sampler, world: World) -> Supply:
         mine = sampler.shared(world.rank, int(world.fabric.world_size))
@@ -128,6 +148,9 @@ class _Job:
         plan = self.plan
         whole: dict[str, Any] = plan.model_dump(mode="json")
         network = None if self.network is None else str(self.network)
+        for field, plain in LATER.items():
+            if whole["training"][field] == plain:
+                del whole["training"][field]
         return {
             "configuration": self.name,
             self.name: whole["configurations"][self.name],

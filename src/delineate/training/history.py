@@ -47,6 +47,7 @@ class Row(Record):
     rate       learning rate of the last step
     loss       mean since the row before: `voxel` (mean surprise) minus `region` (mean overlap)
     waited     share of the time in which the network waited for data
+    hardness   by case, what the draws go by from here on, where they go by it
     """
 
     step: int
@@ -58,6 +59,7 @@ class Row(Record):
     voxel: float
     waited: float
     validation: Validation | None = None
+    hardness: dict[str, float] | None = None
 
 
 def append(path: Path, row: Row) -> None:
@@ -84,7 +86,7 @@ def cut(path: Path, step: int) -> None:
 def to_csv(rows: Sequence[Row]) -> str:
     """The history as a table, one column per structure."""
     names = list(dict.fromkeys(name for row in rows if row.validation for name in row.validation.dice))
-    fields = [name for name in Row.model_fields if name != "validation"]
+    fields = [name for name in Row.model_fields if name not in ("validation", "hardness")]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*fields, "validation_loss", *(f"dice {name}" for name in names)])

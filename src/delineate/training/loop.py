@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from delineate.errors import RunError
 from delineate.planning.plan import Training
 from delineate.preparation.patches import Batch
 from delineate.space import LabelSchema
+from delineate.training.accumulate import accumulated
 from delineate.training.average import averaging, decay_at, follow
 from delineate.training.checkpoint import (
     Basis,
@@ -39,6 +40,7 @@ from delineate.training.checkpoint import (
 from delineate.training.counts import count, dice_of
 from delineate.training.history import Row, Validation, append, cut
 from delineate.training.losses import Parts, make_loss, supervised
+from delineate.training.mining import Mined, Tally, hardness_of
 from delineate.training.optimize import make_optimizer, set_rate
 from delineate.training.pace import Stopwatch
 from delineate.training.patience import Patience
@@ -69,16 +71,18 @@ class Task:
     batch_dice: bool = False
     fold: int = 0
     basis: Basis = field(default_factory=dict)
+    spacing: tuple[float, ...] | None = None
 
 
 def fit(
-    network: nn.Module, batches: Supply, validation: Supply, task: Task, folder: Path, world: World
+    network: nn.Module, batches: Supply | Mined, validation: Supply, task: Task, folder: Path, world: World
 ) -> Path:
     """The file of the trained weights, in `folder`; goes on where it was left.
 
     network     on the CPU, with its first weights; returns logits, or in `train()` a tuple of logits
                 from finest to coarsest
-    batches     opens the training batches from a step on; never runs out
+    batches     opens the training batches from a step on; never runs out. Of `accumulate` batches, all
+                samples come as one
     validation  opens the validation batches from the first; the same ones every time
     """
     weights = folder / WEIGHTS
@@ -89,10 +93,12 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(_undisturbed(world.device))
-        run = _Run(network, validation, task, folder, world)
-        with batches(run.state.step) as supply:
-            while not run.is_over:
+        run = _Run(network, batches, validation, task, folder, world)
+        while not run.is_over:
+            with run.supplied() as supply:
                 run.advance(supply)
+                while not (run.is_over or run.is_renewed):
+                    run.advance(supply)
         return run.finish()
 
 
@@ -112,22 +118,32 @@ class _Run:
     """A training while it runs: the only thing here that changes."""
 
     def __init__(
-        self, network: nn.Module, validation: Supply, task: Task, folder: Path, world: World
+        self,
+        network: nn.Module,
+        batches: Supply | Mined,
+        validation: Supply,
+        task: Task,
+        folder: Path,
+        world: World,
     ) -> None:
         training = task.training
         self.task, self.training, self.folder, self.world = task, training, folder, world
-        self.validation = validation
+        self.batches, self.validation = batches, validation
         self.network = _placed(network, world.device)
         scaled = bool(self._scaler.state_dict())
         self.optimizer = make_optimizer(training, self.network.parameters(), scaled=scaled)
         self.average = averaging(self.network) if training.ema else None
         self.best: Tensors = {}
-        self.loss = make_loss(training, task.labels, batch_dice=task.batch_dice).on(world.device)
+        loss = make_loss(training, task.labels, batch_dice=task.batch_dice, spacing=task.spacing)
+        self.loss = loss.on(world.device)
         self.sums = torch.zeros(3, dtype=torch.float64, device=world.device)
         self.unread, self.unread_since_s = 0, 0.0
         self.state = self._first_state()
         self.elapsed = Stopwatch(world.clock, self._restored())
         self.module, self.stepper = world.fabric.setup(self.network, self.optimizer)
+        self.tally: Tally | None = None
+        if isinstance(batches, Mined):
+            self.tally = Tally(batches.ids, world.device, self.state.found.sums)
         self.saved_s = self.state.elapsed_s
         if self.state.step == 0:
             self._start()
@@ -138,6 +154,17 @@ class _Run:
         state = self.state
         tired = state.patience is not None and state.patience.is_over
         return tired or state.pace.is_over(self.training, state.step, state.elapsed_s)
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether from here on other cases are drawn than those that are being made ahead."""
+        return self.tally is not None and self.state.validated == self.state.step
+
+    def supplied(self) -> AbstractContextManager[Iterator[Batch]]:
+        """Opens the batches from here on."""
+        if isinstance(self.batches, Mined):
+            return self.batches.drawn(self.state.step, self.state.found.hardness)
+        return self.batches(self.state.step)
 
     def advance(self, supply: Iterator[Batch]) -> None:
         """One step, and what is due after it."""
@@ -214,14 +241,11 @@ class _Run:
         self.saved_s = ended
 
     def _learn(self, batch: Batch, rate: float) -> None:
-        self._seed()
         self.module.train()
         set_rate(self.optimizer, rate)
-        outputs = self.module(_placed_images(batch.images, self.world.device))
         labels = batch.labels.to(self.world.device)
-        parts = supervised(self.loss, outputs, labels, self.world.total)
+        parts, logits = self._graded(batch.images, labels)
         fabric = self.world.fabric
-        fabric.backward(parts.total)
         fabric.clip_gradients(
             self.module, self.stepper, max_norm=self.training.clip, error_if_nonfinite=False
         )
@@ -230,10 +254,31 @@ class _Run:
         self.sums += torch.stack([parts.total, parts.region, parts.voxel]).detach()
         if self.average is not None:
             follow(self.average, self.network, decay_at(self.state.step, self.training.ema))
+        if self.tally is not None:
+            self.tally.add(batch, hardness_of(self.loss, logits, labels), self.world.total)
 
-    def _seed(self) -> None:
+    def _graded(self, images: Tensor, labels: Tensor) -> tuple[Parts, Tensor]:
+        """The loss of a batch and its finest logits; the weights have its gradient afterwards."""
+        world = self.world
+        placed = [
+            _placed_images(part, world.device) for part in images.tensor_split(self.training.accumulate)
+        ]
+
+        def loss(logits: Tensor | Sequence[Tensor]) -> Parts:
+            return supervised(self.loss, logits, labels, world.total)
+
+        if len(placed) > 1:
+            return accumulated(self.module, placed, loss, self._seed, world.fabric)
+        self._seed()
+        outputs = self.module(placed[0])
+        parts = loss(outputs)
+        world.fabric.backward(parts.total)
+        return parts, (outputs if isinstance(outputs, Tensor) else outputs[0]).detach()
+
+    def _seed(self, part: int = 0) -> None:
         """Makes what the network itself draws (dropout) a function of the step."""
-        origin = (self.training.seed, self.task.fold, self.state.step, self.world.rank)
+        origin = [self.training.seed, self.task.fold, self.state.step, self.world.rank]
+        origin += [part] if part else []
         torch.manual_seed(int(np.random.SeedSequence(origin).generate_state(1)[0]))
 
     @property
@@ -299,6 +344,7 @@ class _Run:
         result = Validation(loss=loss, dice=dice_of(counts, self.task.labels))
         if not math.isfinite(loss):
             raise self._diverged("validation loss", loss)
+        self._renew()
         ended, state = self.elapsed(), self.state
         patience = state.patience.after(loss, state.step) if state.patience else None
         if patience is not None and patience.best_step == state.step:
@@ -311,6 +357,13 @@ class _Run:
             pace=state.pace.but(validation_s=ended - began),
         )
         return result
+
+    def _renew(self) -> None:
+        """What was seen of the cases decides from here on which are drawn."""
+        if self.tally is not None:
+            found = self.state.found.but(sums=self.tally.read()).renewed()
+            self.state = self.state.but(found=found)
+            self.tally.clear()
 
     @torch.no_grad()
     def _validated(self, began: float) -> tuple[float, Tensor, int]:
@@ -365,12 +418,15 @@ class _Run:
             voxel=window.voxel / window.steps,
             waited=window.waited_s / window.lasted_s if window.lasted_s > 0 else 0.0,
             validation=validation,
+            hardness=state.found.hardness if self.tally is not None and validation else None,
         )
         append(self.folder / HISTORY, row)
 
     def _save(self) -> None:
         self.saved_s = self.state.elapsed_s
         self.state = self.state.but(scaler=self._scaler.state_dict())
+        if self.tally is not None:
+            self.state = self.state.but(found=self.state.found.but(sums=self.tally.read()))
         if not self.world.leads:
             return
         moment = Checkpoint(
