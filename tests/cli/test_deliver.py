@@ -64,6 +64,50 @@ def test_labels_become_objects_and_the_record_of_them(hospital):
     assert str(out / "seg.dcm") in done.output.replace("\n", "")
 
 
+EVERYTHING = (
+    "--seg", "--rtstruct", "--sr", "--fhir", "r4", "--fhir", "r5", "--stl", "--glb",
+    "--summary", "--summary-dicom",
+)  # fmt: skip
+
+
+def test_everything_of_one_result_shares_its_tracking_uids(hospital):
+    done = invoked(hospital, *EVERYTHING, "--made-by", "liver model")
+    assert done.exit_code == 0, done.output
+    out = hospital / "out"
+    record = json.loads((out / "delivery.json").read_text())
+    uids = {structure["tracking_uid"] for structure in record["structures"]}
+    assert len(uids) == 2
+    names = ["fhir_r4.json", "fhir_r5.json", "rtstruct.dcm", "seg.dcm", "sr.dcm", "surfaces.glb"]
+    for name in names:
+        content = (out / name).read_bytes()
+        assert all(uid.encode() in content for uid in uids), name
+    pages = ["summary.dcm", "summary.pdf", "summary.png"]
+    assert sorted(path.name for path in out.iterdir()) == sorted(["delivery.json", "stl", *names, *pages])
+    assert [made["file"] for made in record["objects"]][-2:] == ["fhir_r4.json", "fhir_r5.json"]
+    assert sorted(path.name for path in (out / "stl").iterdir()) == ["001_liver.stl", "002_kidney_left.stl"]
+    assert "Jürgen" not in (out / "fhir_r5.json").read_text() + (out / "delivery.json").read_text()
+
+
+def test_nothing_is_left_where_one_of_many_objects_does_not_read_back(hospital, monkeypatch):
+    from delineate.clinic import readback_meshes
+
+    monkeypatch.setattr(readback_meshes, "VOLUME_SHARE", -1.0)  # nothing is right enough
+    done = invoked(hospital, *EVERYTHING)
+    assert isinstance(done.exception, DataError)
+    assert "nothing was delivered" in str(done.exception)
+    assert sorted(path.name for path in hospital.iterdir()) == ["labels.json", "labels.nii.gz", "series"]
+
+
+def test_surfaces_are_smoothed_as_asked(hospital):
+    invoked(hospital, "--stl", "--mesh-smoothing", "0")
+    sharp = (hospital / "out" / "stl" / "001_liver.stl").read_bytes()
+    (hospital / "out").rename(hospital / "sharp")
+    invoked(hospital, "--stl")
+    smooth = (hospital / "out" / "stl" / "001_liver.stl").read_bytes()
+    assert len(sharp) == len(smooth)
+    assert sharp != smooth
+
+
 @pytest.mark.parametrize(("kind", "said"), [("labelmap", "LABELMAP"), ("fractional", "FRACTIONAL")])
 def test_the_kind_of_segmentation_is_chosen(hospital, kind, said):
     assert invoked(hospital, "--seg", "--seg-kind", kind).exit_code == 0
@@ -88,7 +132,10 @@ def test_wrong_use_is_refused_with_a_way_out(hospital):
         assert isinstance(error, DataError), error
         return str(error)
 
-    assert "Say what to write: --seg, --rtstruct" in message()
+    assert "Say what to write: --seg, --rtstruct, --sr, --fhir, --stl, --glb, --summary" in message()
+    assert "the report points at segments" in message("--sr")
+    assert "holds the page of the summary" in message("--summary-dicom")
+    assert "is about the page of the summary" in message("--seg", "--name-patient")
     (hospital / "labels.json").write_text('{"background": 0, "liver": 1}')
     assert "holds the values [2], which the label table does not list" in message("--seg")
     (hospital / "labels.json").write_text('{"background": 0, "Lvier": 1, "spleen": 2}')
@@ -122,7 +169,7 @@ def test_delivering_imports_no_torch(hospital):
     code = (
         "import sys\nfrom typer.testing import CliRunner\nfrom delineate.cli import app\n"
         f"done = CliRunner().invoke(app, ['deliver', {str(hospital / 'labels.nii.gz')!r}, '--series', "
-        f"{str(hospital / 'series')!r}, '-o', {str(hospital / 'out')!r}, '--seg', '--rtstruct'])\n"
+        f"{str(hospital / 'series')!r}, '-o', {str(hospital / 'out')!r}, *{EVERYTHING!r}])\n"
         "assert done.exit_code == 0, done.output\nassert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
