@@ -37,6 +37,7 @@ from delineate.cli import (
     run,
     segment,
     send,
+    studies,
     subgroups,
     train,
 )
@@ -76,6 +77,7 @@ VERBS = (
     import_nnunet,
     convert,
     phantoms,
+    studies,
     import_dicom,
     deliver,
     listen,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import typer
 
-from delineate.cli.options import screen
+from delineate.cli.options import Pet, screen
+from delineate.cli.studies import PICK
 
 NAME = "import-dicom"
 
@@ -33,10 +34,20 @@ def command(
         Overlaps.smaller,
         help="Voxels of two structures: give them to the smaller one, or leave the case out.",
     ),
+    pick: list[str] = typer.Option([], "--pick", metavar="KEY=VALUE", help=PICK),
+    straighten: bool = typer.Option(
+        False,
+        "--straighten",
+        help="Slices that lean, are unevenly spaced or lack one: interpolate them onto an even grid, and say "
+        "so. Without it such cases are left out.",
+    ),
+    pet: Pet = typer.Option(Pet.suv, help="Values of PET: SUV by body weight, or as stored (Bq/ml, counts)."),
     as_json: bool = typer.Option(False, "--json", help="The report as JSON."),
 ) -> None:
     """A DICOM download with SEG or RTSTRUCT as a training set, and what was left out of it."""
     from delineate import pipeline
+    from delineate.clinic import Picking
+    from delineate.io import Manner
 
     show = screen(context)
     with show.stage("import") as progress:
@@ -46,6 +57,8 @@ def command(
             structures=tuple(structure),
             rename=tuple(rename),
             overlap=overlap.value,
+            picking=Picking.of(pick) if pick else None,
+            reading=Manner(straighten=straighten, pet=pet.value),
             progress=progress,
         )
     if as_json:

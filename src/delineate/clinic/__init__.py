@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from delineate.clinic.fhir_writer import FhirVersion, write_fhir
     from delineate.clinic.measurements import Measured, Measurements, measure
     from delineate.clinic.mesh_writer import Surfaces, surfaces, write_glb, write_stl
+    from delineate.clinic.picking import Picked, Picking, pick
     from delineate.clinic.privacy import Key, Wishes, deidentify, make_key, read_key
     from delineate.clinic.result import (
         Approval,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from delineate.clinic.seg_writer import write_seg
     from delineate.clinic.series import Series, open_series
     from delineate.clinic.sr_writer import write_sr
+    from delineate.clinic.studies import Download, DownloadReport, look
     from delineate.clinic.summary import draw_summary
     from delineate.clinic.summary_writer import write_encapsulated, write_page
     from delineate.clinic.surface import Surface
@@ -48,12 +50,16 @@ __all__ = [
     "CollectionWishes",
     "Concept",
     "Delivery",
+    "Download",
+    "DownloadReport",
     "FhirVersion",
     "Finding",
     "Key",
     "Maker",
     "Measured",
     "Measurements",
+    "Picked",
+    "Picking",
     "Result",
     "Series",
     "Structure",
@@ -66,10 +72,12 @@ __all__ = [
     "deidentify",
     "deliver",
     "draw_summary",
+    "look",
     "make_key",
     "make_result",
     "measure",
     "open_series",
+    "pick",
     "read_key",
     "read_rtstruct",
     "read_seg",
@@ -95,6 +103,7 @@ _find = lazy(
         "fhir_writer": ("FhirVersion", "write_fhir"),
         "measurements": ("Measured", "Measurements", "measure"),
         "mesh_writer": ("Surfaces", "surfaces", "write_glb", "write_stl"),
+        "picking": ("Picked", "Picking", "pick"),
         "privacy": ("Key", "Wishes", "deidentify", "make_key", "read_key"),
         "result": ("Approval", "Finding", "Maker", "Result", "Tracking", "make_result", "with_probabilities"),
         "rtstruct_reader": ("read_rtstruct",),
@@ -106,6 +115,7 @@ _find = lazy(
         "summary": ("draw_summary",),
         "summary_writer": ("write_encapsulated", "write_page"),
         "surface": ("Surface",),
+        "studies": ("Download", "DownloadReport", "look"),
         "written": ("Written",),
     },
 )

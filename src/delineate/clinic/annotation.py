@@ -123,14 +123,7 @@ class Annotation:
 
         Slices that the series lacks get the ignore value of the schema that comes back.
         """
-        values = schema or self.schema
-        by_name = {label.name: label.value for label in values.labels}
-        drawn = [structure for structure in self.structures if structure.name in by_name]
-        if overlap == "regions":
-            array, values = _combined(drawn, values, self.series.grid_shape)
-            notes: tuple[str, ...] = ()
-        else:
-            array, notes = self._painted(drawn, by_name, overlap)
+        array, values, notes = self.painted(schema, overlap=overlap)
         geometry, places = full_grid(self.series)
         if len(places) < geometry.shape[2]:
             values = values.but(ignore=IGNORE) if values.ignore is None else values
@@ -138,6 +131,19 @@ class Annotation:
             whole[:, :, places] = array
             array = whole
         return LabelMap(array, geometry, values, (*self.notes, *notes))
+
+    def painted(
+        self, schema: LabelSchema | None = None, *, overlap: Overlap = "refuse"
+    ) -> tuple[npt.NDArray[np.uint16], LabelSchema, tuple[str, ...]]:
+        """The structures as values (i, j, k) on the slices of the series, wherever they lie; see `labels`."""
+        values = schema or self.schema
+        by_name = {label.name: label.value for label in values.labels}
+        drawn = [structure for structure in self.structures if structure.name in by_name]
+        if overlap == "regions":
+            array, values = _combined(drawn, values, self.series.grid_shape)
+            return array, values, ()
+        array, notes = self._painted(drawn, by_name, overlap)
+        return array, values, notes
 
     def _painted(
         self, drawn: Sequence[Structure], values: Mapping[str, int], overlap: Overlap
@@ -231,7 +237,7 @@ def full_grid(series: Series) -> tuple[Geometry, npt.NDArray[np.int64]]:
     if off.max() > max(EVEN * usual, SAME_PLACE) or len(set(places.tolist())) < len(places):
         raise GeometryError(
             f"{series.where}: {series.notes[-1] if series.notes else 'slices are uneven'}: no even grid has "
-            f"these slices.\n  Convert the series with dcm2niix, and put the labels on its grid."
+            f"these slices.\n  Have them straightened:  delineate import-dicom FOLDER OUT --straighten"
         )
     affine = series.slice_geometry(0).affine.copy()
     affine[:3, 2] = np.array([-1.0, -1.0, 1.0]) * step

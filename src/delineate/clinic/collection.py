@@ -16,11 +16,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydicom.dataset import Dataset
 
 from delineate.clinic import rtstruct_reader, seg_reader
 from delineate.clinic.annotation import Annotation, Overlap
+from delineate.clinic.picking import Picking, pick
 from delineate.clinic.series import Series, series_of
+from delineate.clinic.studies import look
 from delineate.errors import DataError, Error
 from delineate.io import write_labels, write_volume
 from delineate.io.dicom import Series as Images
@@ -28,9 +31,11 @@ from delineate.io.dicom import find_series, read_series, split_series
 from delineate.io.disk import replacing, write_json, write_text
 from delineate.io.foreign import quiet
 from delineate.io.frames import dataset, is_dicom
+from delineate.io.manner import PLAIN, Manner
+from delineate.io.stack import in_order, oddities, slices_of
 from delineate.progress import Progress, silent
 from delineate.record import Record
-from delineate.space import Label, LabelMap, LabelSchema
+from delineate.space import Label, LabelMap, LabelSchema, Volume
 
 KINDS = {
     seg_reader.SEG: "SEG",
@@ -38,6 +43,7 @@ KINDS = {
     rtstruct_reader.RTSTRUCT: "RTSTRUCT",
 }
 REPORT = "import.json"
+NOT_ANNOTATED = "marked as not annotated"
 
 
 @dataclass(frozen=True)
@@ -47,15 +53,19 @@ class CollectionWishes:
     structures  names of those that are wanted, after renaming; empty for all
     rename      patterns and the names that stand for what they match: ("GTV*", "GTV")
     overlap     what becomes of voxels of two structures: "refuse" leaves the case out
+    picking     which series are taken; None for all that were drawn on
+    reading     how series are read where there is a choice
     """
 
     structures: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
     overlap: Literal["refuse", "smaller"] = "smaller"
+    picking: Picking | None = None
+    reading: Manner = PLAIN
 
 
 class ImportedCase(Record):
-    """One case: what it was made of."""
+    """One case: what it was made of, and what its values are measured in, where the files say."""
 
     case: str
     patient: str
@@ -63,6 +73,7 @@ class ImportedCase(Record):
     annotation: str
     image_series_uid: str
     structures: dict[str, int]
+    unit: str
     notes: tuple[str, ...]
 
 
@@ -106,11 +117,15 @@ def collect(
             f"  Download the annotations of the collection too; scans alone are segmented with a model."
         )
     series = _image_series(folder)
+    passed_over = _passed_over(folder, how.picking)
     found: list[tuple[Annotation, Images]] = []
     for number, (path, content) in enumerate(objects):
         progress(number, len(objects), path.name)
         try:
-            found.append(_resolved(path, content, series, how.rename))
+            annotation, images = _resolved(path, content, series, how.rename)
+            if images.uid in passed_over:
+                raise DataError(f"its series was passed over: {passed_over[images.uid]}.")
+            found.append((annotation, images))
         except Error as error:
             left_out.append(LeftOut(file=_inside(path, folder), why=_short(str(error), path)))
     schema = _schema([annotation for annotation, _ in found], how.structures, folder)
@@ -162,6 +177,13 @@ def _image_series(folder: Path) -> tuple[Images, ...]:
         return find_series(folder)
     except DataError:
         return ()
+
+
+def _passed_over(folder: Path, picking: Picking | None) -> dict[str, str]:
+    """The series that the rules do not take, and why."""
+    if picking is None:
+        return {}
+    return {each.uid: each.why for each in pick(look(folder), picking) if not each.taken}
 
 
 def _resolved(
@@ -256,17 +278,17 @@ def _write_case(
     how: CollectionWishes,
     folder: Path,
 ) -> ImportedCase:
-    overlap: Overlap = how.overlap
-    labels = annotation.labels(schema, overlap=overlap)
-    if not labels.array.any():
-        raise DataError("none of the structures has a voxel on the slices of its series.")
-    volume = read_series(images)
-    labels = LabelMap(labels.array, volume.geometry, labels.schema, labels.notes)
+    volume = read_series(images, how.reading)
+    labels = _labels_on(volume, annotation, images, schema, how)
     write_volume(volume, out / "images" / f"{name}.nii.gz")
     write_labels(labels, out / "labels" / f"{name}.nii.gz")
     drawn = {s.name: s.voxels for s in annotation.structures if s.voxels and s.name in _names(schema)}
     unused = sorted({s.name for s in annotation.structures} - _names(schema))
-    notes = [*labels.notes, *([f"not asked for: {', '.join(unused)}"] if unused else [])]
+    notes = [
+        *labels.notes,
+        *volume.source.notes,
+        *([f"not asked for: {', '.join(unused)}"] if unused else []),
+    ]
     return ImportedCase(
         case=name,
         patient=patient,
@@ -274,8 +296,31 @@ def _write_case(
         annotation=_inside(annotation.path, folder),
         image_series_uid=annotation.series.uid,
         structures=drawn,
+        unit=volume.source.unit,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _labels_on(
+    volume: Volume, annotation: Annotation, images: Images, schema: LabelSchema, how: CollectionWishes
+) -> LabelMap:
+    """The structures on the grid of the volume that their series became."""
+    overlap: Overlap = how.overlap
+    ordered = in_order(images.frames, str(images.where)) if how.reading.straighten else ()
+    if ordered and oddities(ordered, str(images.where)):
+        painted, values, said = annotation.painted(schema, overlap=overlap)
+        values = values.but(ignore=max(values.values) + 1)
+        array = slices_of(ordered).labels_on_even(painted, max(values.values))
+        notes = (*annotation.notes, *said)
+    else:
+        labels = annotation.labels(schema, overlap=overlap)
+        array, values, notes = labels.array, labels.schema, labels.notes
+    if not np.isin(array, [label.value for label in values.labels]).any():
+        raise DataError("none of the structures has a voxel on the slices of its series.")
+    unknown = int((array == values.ignore).sum()) if values.ignore is not None else 0
+    if unknown:
+        notes = (*notes, f"{unknown} voxels between slices that lie far apart are {NOT_ANNOTATED}")
+    return LabelMap(array, volume.geometry, values, notes)
 
 
 def _names(schema: LabelSchema) -> set[str]:
@@ -297,6 +342,8 @@ def _write_tables(out: Path, report: Collected, schema: LabelSchema) -> None:
         table.writerow([case.case, *files, case.patient, case.modality])
     write_text(out / "dataset.csv", text.getvalue())
     values: dict[str, int] = {"background": 0} | {label.name: label.value for label in schema.labels}
+    if any(NOT_ANNOTATED in note for case in report.cases for note in case.notes):
+        values["ignore"] = max(schema.values) + 1
     write_json(out / "labels.json", values)
     write_text(out / REPORT, report.to_json())
 

@@ -26,7 +26,7 @@ from delineate.io.foreign import quiet, reading
 from delineate.io.frames import VOLUMETRIC, Frame, dataset, frames_of, is_dicom, object_kind, read_header
 from delineate.io.manner import PLAIN, Manner
 from delineate.io.rescale import Rescale
-from delineate.io.stack import Frames, Stack, crookedness, in_order, slices_of, split, stack
+from delineate.io.stack import Frames, Stack, in_order, oddities, slices_of, split, stack
 from delineate.io.suv import FIELDS, UNIT, stored_unit, uptake
 from delineate.space import Geometry, Source, Volume
 
@@ -136,7 +136,8 @@ def _crooked(series: Series) -> str | None:
         return None
     where = str(series.where)
     with reading(series.where, "DICOM", private=True):
-        return crookedness(in_order(series.frames, where), where)
+        found = oddities(in_order(series.frames, where), where)
+    return "; ".join(odd.words for odd in found) or None
 
 
 def _straightened(series: Series, why: str, manner: Manner) -> Volume:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,11 @@ STRAIGHTEN = (
     "  read_volume(folder, manner=Manner(straighten=True)); or convert it with dcm2niix and use its "
     "NIfTI file."
 )
+
+OddityKind = Literal["tilt", "shift", "gap", "uneven"]
+ODD: dict[OddityKind, str] = {  # by a word of the refusals below
+    "tilt": "tilted", "shift": "within their planes", "gap": "missing", "uneven": "unevenly",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,13 +86,21 @@ def in_order(frames: Frames, where: str) -> Frames:
     return ordered
 
 
-def crookedness(ordered: Frames, where: str) -> str | None:
-    """In words, why slices in order are no even upright grid; None where they are one."""
+@dataclass(frozen=True)
+class Oddity:
+    """One way in which slices are no even upright grid: which, and in words."""
+
+    kind: OddityKind
+    words: str
+
+
+def oddities(ordered: Frames, where: str) -> tuple[Oddity, ...]:
+    """Why slices in order are no even upright grid; none where they are one."""
     if len(ordered) == 1:
-        return None
+        return ()
     normal = _normal(ordered[0], where)
     positions = np.array([frame.position for frame in ordered])
-    said = []
+    found = []
     for check in (
         partial(_check_tilt, positions, normal, where),
         partial(_check_even, ordered, positions @ normal, where),
@@ -95,8 +108,9 @@ def crookedness(ordered: Frames, where: str) -> str | None:
         try:
             check()
         except DataError as error:
-            said.append(str(error).split("\n")[0].removeprefix(f"{where}: ").rstrip("."))
-    return "; ".join(said) or None
+            words = str(error).split("\n")[0].removeprefix(f"{where}: ").rstrip(".")
+            found.append(Oddity(next(kind for kind, word in ODD.items() if word in words), words))
+    return tuple(found)
 
 
 def slices_of(ordered: Frames) -> Slices:

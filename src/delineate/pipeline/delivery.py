@@ -16,6 +16,7 @@ from delineate.clinic import (
     Delivery,
     FhirVersion,
     Maker,
+    Picking,
     collect,
     make_result,
     open_series,
@@ -25,6 +26,7 @@ from delineate.clinic.surface import SMOOTHING
 from delineate.dataset import LabelTable, ValueTable, read_label_table
 from delineate.errors import DataError
 from delineate.io import read_label_values
+from delineate.io.manner import PLAIN, Manner
 from delineate.pipeline.objects import writers
 from delineate.pipeline.watch import Watch
 from delineate.progress import Progress, silent
@@ -159,14 +161,18 @@ def import_dicom(
     structures: tuple[str, ...] = (),
     rename: tuple[str, ...] = (),
     overlap: Literal["refuse", "smaller"] = "smaller",
+    picking: Picking | None = None,
+    reading: Manner = PLAIN,
     progress: Progress = silent,
 ) -> Collected:
     """Makes a training set of a DICOM download in the new folder `out`.
 
-    rename  "PATTERN=NAME": structures whose names match (* and ? stand for anything) are called NAME
+    rename   "PATTERN=NAME": structures whose names match (* and ? stand for anything) are called NAME
+    picking  which series are taken; None for all that were drawn on
+    reading  how series are read where there is a choice
     """
     pairs = [(pattern, name) for pattern, _, name in (text.rpartition("=") for text in rename)]
     if bad := [text for text, pair in zip(rename, pairs, strict=True) if not all(pair)]:
         raise DataError(f"--rename {bad[0]}: expected PATTERN=NAME, such as 'GTV*=GTV'.")
-    wishes = CollectionWishes(structures, tuple(pairs), overlap)
+    wishes = CollectionWishes(structures, tuple(pairs), overlap, picking, reading)
     return collect(folder, out, wishes, progress=progress)
