@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -18,11 +19,11 @@ THINNINGS = 3  # as in the authors' code; tubes thicker than about 7 voxels are 
 
 def soft_skeleton(values: Tensor, thinnings: int = THINNINGS) -> Tensor:
     """The middle lines of (batch, output, *edges) between 0 and 1, in the same form."""
-    line = functional.relu(values - _opened(values))
-    for _ in range(thinnings):
-        values = _eroded(values)
-        more = functional.relu(values - _opened(values))
-        line = line + functional.relu(more - line * more)
+    line = torch.zeros_like(values)
+    for _ in range(thinnings + 1):
+        thinner = _eroded(values)
+        more = functional.relu(values - _dilated(thinner))
+        line, values = line + functional.relu(more - line * more), thinner
     return line
 
 
@@ -57,15 +58,12 @@ def soft_cldice(lines: Lines, smooth: float) -> Tensor:
 
 def _eroded(values: Tensor) -> Tensor:
     """The smallest of each voxel and those that share a face with it."""
-    parts = []
-    for axis in range(values.ndim - 2):
-        kernel = [3 if n == axis else 1 for n in range(values.ndim - 2)]
-        parts.append(-_largest(-values, kernel))
-    return torch.stack(parts).amin(0) if len(parts) > 2 else torch.minimum(parts[0], parts[-1])
+    axes = range(values.ndim - 2)
+    return reduce(torch.minimum, (-_largest(-values, [3 if n == axis else 1 for n in axes]) for axis in axes))
 
 
-def _opened(values: Tensor) -> Tensor:
-    return _largest(_eroded(values), [3] * (values.ndim - 2))
+def _dilated(values: Tensor) -> Tensor:
+    return _largest(values, [3] * (values.ndim - 2))
 
 
 def _largest(values: Tensor, kernel: list[int]) -> Tensor:
