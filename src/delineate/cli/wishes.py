@@ -25,9 +25,26 @@ class Preset(enum.Enum):
     XL = "XL"
 
 
-class SeedNetwork(enum.Enum):
-    """Teaching networks, as the command line spells them."""
+class Network(enum.Enum):
+    """Networks other than the planned U-Net, as the command line spells them."""
 
+    attention_unet = "attention_unet"
+    deeplabv3plus = "deeplabv3plus"
+    densenet_unet = "densenet_unet"
+    fcn8s = "fcn8s"
+    mednext_b = "mednext_b"
+    mednext_l = "mednext_l"
+    mednext_m = "mednext_m"
+    mednext_s = "mednext_s"
+    original_unet = "original_unet"
+    original_unet_padded = "original_unet_padded"
+    resnet_unet = "resnet_unet"
+    segnet = "segnet"
+    segresnet = "segresnet"
+    swinunetr = "swinunetr"
+    unet3d = "unet3d"
+    unetr = "unetr"
+    vnet = "vnet"
     seed_unet2d = "seed_unet2d"
     seed_unet3d = "seed_unet3d"
 
@@ -49,8 +66,8 @@ Memory = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Size = Annotated[Preset, typer.Option(help="Residual encoders of size M, L, XL, or plain.")]
-Taught = Annotated[
-    SeedNetwork | None, typer.Option("--network", help="A teaching network instead of the planned one.")
+Other = Annotated[
+    Network | None, typer.Option("--network", help="A network of the literature instead of the U-Net.")
 ]
 Folds = Annotated[str | None, typer.Option(help="Which folds to train: 0 or 0,1,2,3,4.")]
 Use = Annotated[str | None, typer.Option(help="Which configurations to train: 2d,3d_fullres.")]

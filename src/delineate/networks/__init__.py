@@ -1,5 +1,6 @@
 """What learns: the networks, and the folder in which trained ones are given away."""
 
+from delineate.networks.attention import AttentionUNet
 from delineate.networks.build import (
     blueprint,
     build_network,
@@ -8,7 +9,11 @@ from delineate.networks.build import (
     parameters,
     seed_spec,
 )
+from delineate.networks.deeplab import DeepLabV3Plus
+from delineate.networks.densenet import DenseNetUNet
 from delineate.networks.facts import Facts, Score, card
+from delineate.networks.fcn import FCN8s
+from delineate.networks.mednext import MedNeXt
 from delineate.networks.model import (
     Calibration,
     CleanUp,
@@ -20,22 +25,36 @@ from delineate.networks.model import (
     write_calibration,
     write_model,
 )
+from delineate.networks.original import OriginalUNet, UNet3d
 from delineate.networks.precision import Precision, autocast_type, device_of
+from delineate.networks.resnet import ResNetUNet
 from delineate.networks.seed import SeedUNet2d, SeedUNet3d
+from delineate.networks.segnet import SegNet
 from delineate.networks.unet import ResidualUNet, UNet
+from delineate.networks.vnet import VNet
 
 __all__ = [
+    "AttentionUNet",
     "Calibration",
     "CleanUp",
+    "DeepLabV3Plus",
+    "DenseNetUNet",
+    "FCN8s",
     "Facts",
     "Manifest",
+    "MedNeXt",
     "Model",
+    "OriginalUNet",
     "Precision",
+    "ResNetUNet",
     "ResidualUNet",
     "Score",
     "SeedUNet2d",
     "SeedUNet3d",
+    "SegNet",
     "UNet",
+    "UNet3d",
+    "VNet",
     "Weights",
     "autocast_type",
     "blueprint",

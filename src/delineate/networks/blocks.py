@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 CONVOLUTION: dict[int, type[nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED: dict[int, type[nn.ConvTranspose2d | nn.ConvTranspose3d]] = {
@@ -21,11 +23,16 @@ INSTANCE_NORM: dict[int, type[nn.InstanceNorm2d | nn.InstanceNorm3d]] = {
     2: nn.InstanceNorm2d,
     3: nn.InstanceNorm3d,
 }
+BATCH_NORM: dict[int, type[nn.BatchNorm2d | nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+MAX_POOL: dict[int, type[nn.MaxPool2d | nn.MaxPool3d]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 AVERAGE_POOL: dict[int, type[nn.AvgPool2d | nn.AvgPool3d]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 SLOPE = 0.01  # of leaky ReLU and of the Kaiming initialisation; Isensee 2021, doi:10.1038/s41592-020-01008-z
 
+LINEAR = {2: "bilinear", 3: "trilinear"}
+
 Edges = tuple[int, ...]  # one number per spatial axis
+Norm = Literal["instance", "batch", "none"]
 
 
 class ConvBlock(nn.Module):
@@ -72,6 +79,49 @@ def convolution(in_channels: int, out_channels: int, kernel: Edges, stride: Edge
 def instance_norm(channels: int, dims: int) -> nn.Module:
     """Instance norm with learnt scale and shift, without running statistics."""
     return INSTANCE_NORM[dims](channels, eps=1e-5, affine=True)
+
+
+def norm_of(norm: Norm, channels: int, dims: int) -> nn.Module:
+    """A norm by name; "none" is nothing at all."""
+    match norm:
+        case "instance":
+            return instance_norm(channels, dims)
+        case "batch":
+            return BATCH_NORM[dims](channels)
+        case "none":
+            return nn.Identity()
+
+
+def activated(in_channels: int, out_channels: int, kernel: Edges, stride: Edges, norm: Norm) -> nn.Sequential:
+    """Convolution that keeps the size but for the stride, norm, ReLU."""
+    return nn.Sequential(
+        convolution(in_channels, out_channels, kernel, stride),
+        norm_of(norm, out_channels, len(kernel)),
+        nn.ReLU(inplace=True),
+    )
+
+
+def activated_row(
+    count: int, in_channels: int, out_channels: int, kernel: Edges, norm: Norm
+) -> nn.Sequential:
+    """`count` of them in a row, all without stride."""
+    unit = (1,) * len(kernel)
+    widths = (in_channels, *(out_channels,) * count)
+    return nn.Sequential(*(activated(a, b, kernel, unit, norm) for a, b in pairwise(widths)))
+
+
+def resized(x: Tensor, edges: Edges) -> Tensor:
+    """Features read linearly at another size."""
+    if tuple(x.shape[2:]) == edges:
+        return x
+    return functional.interpolate(x, size=edges, mode=LINEAR[len(edges)])
+
+
+@runtime_checkable
+class StartsItself(Protocol):
+    """A part that knows its first weights."""
+
+    def start(self) -> None: ...  # noqa: D102
 
 
 def upsampling(in_channels: int, out_channels: int, stride: Edges) -> nn.Module:
@@ -123,6 +173,7 @@ class Decoder(nn.Module):
     """The way up of a U-Net: upsample, join the skip, convolve; logits at each resolution or the finest.
 
     Arguments run from full resolution to the bottleneck, as everywhere; `blocks` has one entry fewer.
+    `skips` are the channels that are joined, where they are not those of the decoder's own stages.
     """
 
     def __init__(
@@ -133,6 +184,7 @@ class Decoder(nn.Module):
         kernels: tuple[Edges, ...],
         blocks: tuple[int, ...],
         deep_supervision: bool,
+        skips: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
         dims, unit = len(strides[0]), (1,) * len(strides[0])
@@ -141,8 +193,8 @@ class Decoder(nn.Module):
             for (here, below), stride in zip(pairwise(features), strides[1:], strict=True)
         )
         self.stages = nn.ModuleList(
-            conv_blocks(count, 2 * here, here, kernel, unit)
-            for count, here, kernel in zip(blocks, features, kernels, strict=False)
+            conv_blocks(count, joined + here, here, kernel, unit)
+            for count, joined, here, kernel in zip(blocks, skips or features, features, kernels, strict=False)
         )
         supervised = features[:-1] if deep_supervision else features[:1]
         self.heads = nn.ModuleList(CONVOLUTION[dims](here, out_channels, 1) for here in supervised)

@@ -6,12 +6,23 @@ import torch
 from torch import nn
 
 from delineate.errors import PlanError
-from delineate.networks.blocks import SLOPE, ResidualBlock
+from delineate.networks.attention import AttentionUNet
+from delineate.networks.blocks import SLOPE, ResidualBlock, StartsItself
+from delineate.networks.deeplab import DeepLabV3Plus
+from delineate.networks.densenet import DenseNetUNet
+from delineate.networks.fcn import FCN8s
+from delineate.networks.mednext import MedNeXt
+from delineate.networks.monai_networks import monai_network
+from delineate.networks.original import OriginalUNet, UNet3d
+from delineate.networks.resnet import ResNetUNet
 from delineate.networks.seed import FEATURES_2D, FEATURES_3D, SeedUNet2d, SeedUNet3d
+from delineate.networks.segnet import SegNet
 from delineate.networks.unet import ResidualUNet, UNet
+from delineate.networks.vnet import VNet
 from delineate.planning.plan import NetworkSpec, Plan
 
 SEED_STAGES = {"seed_unet2d": (2, FEATURES_2D), "seed_unet3d": (3, FEATURES_3D)}  # axes, features
+MONAI = ("unetr", "swinunetr", "segresnet")
 
 
 def build_network(spec: NetworkSpec, inputs: int, outputs: int, *, seed: int = 0) -> nn.Module:
@@ -20,6 +31,10 @@ def build_network(spec: NetworkSpec, inputs: int, outputs: int, *, seed: int = 0
     In `train()` with deep supervision it returns a tuple of logits (batch, output, ...) from finest to
     coarsest; without, and in `eval()`, the finest logits. The global random generator is not touched.
     """
+    if spec.kind in MONAI:  # draws its own weights
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            return monai_network(spec, inputs, outputs)
     network = blueprint(spec, inputs, outputs).to_empty(device="cpu")
     initialise(network, torch.Generator().manual_seed(seed))
     return network
@@ -34,7 +49,8 @@ def blueprint(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draws the weights: Kaiming normal for convolutions, biases 0, norms 1 and 0.
 
-    The last norm of a residual block starts at zero, so that the block starts as its shortcut.
+    The last norm of a residual block starts at zero, so that the block starts as its shortcut; parts that
+    know their own start (an interpolation) have it.
     Source: He 2015, doi:10.1109/ICCV.2015.123; Goyal 2017, arXiv:1706.02677 (zero-initialised blocks).
     """
     for module in network.modules():
@@ -43,12 +59,16 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
                 nn.init.kaiming_normal_(module.weight, a=SLOPE, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-            case nn.InstanceNorm2d() | nn.InstanceNorm3d() | nn.BatchNorm3d():
+            case nn.InstanceNorm2d() | nn.InstanceNorm3d() | nn.BatchNorm2d() | nn.BatchNorm3d():
+                module.reset_parameters()
+            case nn.GroupNorm() | nn.PReLU():
                 module.reset_parameters()
     for module in network.modules():
         if isinstance(module, ResidualBlock):
             nn.init.zeros_(module.norm.get_parameter("weight"))
             nn.init.zeros_(module.norm.get_parameter("bias"))
+        elif isinstance(module, StartsItself):
+            module.start()
 
 
 def inputs_of(plan: Plan, name: str) -> int:
@@ -85,25 +105,60 @@ def seed_spec(kind: str) -> NetworkSpec:
 
 
 def _assembled(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
-    layout = (
-        spec.features,
-        spec.strides,
-        spec.kernels,
-        spec.encoder_blocks,
-        spec.decoder_blocks,
-        spec.deep_supervision,
-    )
     match spec.kind:
-        case "unet":
-            return UNet(inputs, outputs, *layout)
-        case "residual_unet":
-            return ResidualUNet(inputs, outputs, *layout)
         case "seed_unet2d":
             _check_seed(spec)
             return SeedUNet2d(inputs, outputs)
         case "seed_unet3d":
             _check_seed(spec)
             return SeedUNet3d(inputs, outputs)
+        case "unetr" | "swinunetr" | "segresnet":
+            return monai_network(spec, inputs, outputs)
+        case "fcn8s" | "segnet" | "original_unet" | "unet3d" | "deeplabv3plus":
+            return _of_one_output(spec, inputs, outputs)
+        case _:
+            return _of_u_shape(spec, inputs, outputs)
+
+
+def _of_u_shape(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
+    stages = (spec.features, spec.strides, spec.kernels, spec.encoder_blocks, spec.decoder_blocks)
+    layout = (*stages, spec.deep_supervision)
+    norm = spec.norm or "instance"
+    match spec.kind:
+        case "residual_unet":
+            return ResidualUNet(inputs, outputs, *layout)
+        case "attention_unet":
+            return AttentionUNet(inputs, outputs, *layout)
+        case "resnet_unet":
+            return ResNetUNet(inputs, outputs, *layout, bottleneck=bool(spec.bottleneck), norm=norm)
+        case "densenet_unet":
+            return DenseNetUNet(inputs, outputs, *layout, growth=spec.growth or 0, norm=norm)
+        case "mednext":
+            return MedNeXt(inputs, outputs, *layout, expansion=spec.expansion or ())
+        case "vnet":
+            return VNet(inputs, outputs, *stages, norm)
+        case _:
+            return UNet(inputs, outputs, *layout)
+
+
+def _of_one_output(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
+    stages = (spec.features, spec.strides, spec.kernels)
+    norm, padded = spec.norm or "instance", bool(spec.padded)
+    match spec.kind:
+        case "original_unet":
+            return OriginalUNet(inputs, outputs, *stages, padded=padded)
+        case "unet3d":
+            return UNet3d(inputs, outputs, *stages, norm=norm, padded=padded)
+        case "segnet":
+            return SegNet(inputs, outputs, *stages, spec.encoder_blocks, norm)
+        case "deeplabv3plus":
+            rates, bottleneck = spec.rates or (), bool(spec.bottleneck)
+            blocks = spec.encoder_blocks
+            return DeepLabV3Plus(
+                inputs, outputs, *stages, blocks, rates=rates, bottleneck=bottleneck, norm=norm
+            )
+        case _:
+            return FCN8s(inputs, outputs, *stages, spec.encoder_blocks, norm)
 
 
 def _check_seed(spec: NetworkSpec) -> None:

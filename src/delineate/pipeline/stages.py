@@ -84,8 +84,8 @@ def plan(
         else:
             _refuse_other_basis(started, wishes)
             made = wishes.changed(started.plan())
-        if wishes.network is not None:
-            made = with_network(made, wishes.network)
+        if wishes.taught is not None:
+            made = with_network(made, wishes.taught)
         for field, value in wishes.by_hand.items():
             made = made.set_by_hand(field, value)
         started.save("plan.json", made)
@@ -153,7 +153,8 @@ def _refuse_other_basis(run: Run, wishes: PlanWishes) -> None:
 
 def _words(basis: Basis) -> str:
     memory = "its memory" if basis.memory_gb is None else f"{basis.memory_gb:g} GB"
-    return f"preset {basis.preset} and {memory}"
+    network = "" if basis.network is None else f", network {basis.network}"
+    return f"preset {basis.preset} and {memory}{network}"
 
 
 def _decided(run: Run, splits: Splits, wishes: PlanWishes) -> Plan:
@@ -162,6 +163,7 @@ def _decided(run: Run, splits: Splits, wishes: PlanWishes) -> Plan:
         memory_gb=wishes.memory_gb,
         device="cpu" if wishes.device == "cpu" else "gpu",
         preset=wishes.preset,
+        network=wishes.planned_network,
         minutes=wishes.minutes,
         steps=wishes.steps,
         folds=wishes.folds,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from delineate.dataset.splits import Mode
 from delineate.io.manner import PLAIN, Manner
 from delineate.pipeline.taught import SeedKind
-from delineate.planning import ConfigurationName, Plan
+from delineate.planning import ConfigurationName, NetworkName, Plan
 from delineate.planning.presets import PresetName
 from delineate.record import Record
 
@@ -32,6 +32,7 @@ class Basis(Record):
 
     memory_gb: float | None
     preset: PresetName
+    network: NetworkName | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class PlanWishes:
     memory_gb  what training may use, of the GPU or of the machine; None: what the preset was made for
     device     "cpu" or "cuda"
     preset     "default", or residual encoders "M", "L", "XL"
-    network    a teaching network in place of the planned one
+    network    one of the literature in place of the U-Net, or a teaching network of fixed layout
     by_hand    path in the plan -> value
     """
 
@@ -54,14 +55,24 @@ class PlanWishes:
     preset: PresetName = "default"
     folds: tuple[int, ...] | None = None
     use: tuple[ConfigurationName, ...] | None = None
-    network: SeedKind | None = None
+    network: NetworkName | SeedKind | None = None
     splits: SplitWishes = SplitWishes()
     by_hand: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def basis(self) -> Basis:
         """What only a new plan can grant."""
-        return Basis(memory_gb=self.memory_gb, preset=self.preset)
+        return Basis(memory_gb=self.memory_gb, preset=self.preset, network=self.planned_network)
+
+    @property
+    def planned_network(self) -> NetworkName | None:
+        """The network that the planner lays out; a teaching network has its layout already."""
+        return None if self.network in get_args(SeedKind) else cast("NetworkName | None", self.network)
+
+    @property
+    def taught(self) -> SeedKind | None:
+        """The teaching network, if one is asked for."""
+        return cast("SeedKind", self.network) if self.network in get_args(SeedKind) else None
 
     def changed(self, plan: Plan) -> Plan:
         """An earlier plan with what is asked for now; the time is shared between the trainings."""

@@ -1,5 +1,6 @@
 """What the data tell us, and what we decide."""
 
+from delineate.planning.architectures import ARCHITECTURES, NetworkName
 from delineate.planning.fingerprint import CaseFingerprint, Fingerprint, Intensities, fingerprint
 from delineate.planning.plan import (
     Augmentation,
@@ -16,6 +17,7 @@ from delineate.planning.planner import make_plan
 from delineate.planning.table import plan_table
 
 __all__ = [
+    "ARCHITECTURES",
     "Augmentation",
     "CaseFingerprint",
     "ChannelPlan",
@@ -24,6 +26,7 @@ __all__ = [
     "Denoise",
     "Fingerprint",
     "Intensities",
+    "NetworkName",
     "NetworkSpec",
     "Normalization",
     "Plan",

@@ -147,4 +147,5 @@ def _turned(draft: Draft, axes: Sequence[int]) -> NetworkSpec:
     return draft.network.but(
         strides=tuple(along_ijk(stride, axes) for stride in draft.network.strides),
         kernels=tuple(along_ijk(kernel, axes) for kernel in draft.network.kernels),
+        image=None if draft.network.image is None else along_ijk(draft.network.image, axes),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -104,32 +105,103 @@ class ChannelPlan(Record):
     denoise: Denoise = Denoise()
 
 
+NetworkKind = Literal[
+    "unet",
+    "residual_unet",
+    "seed_unet2d",
+    "seed_unet3d",
+    "fcn8s",
+    "segnet",
+    "original_unet",
+    "unet3d",
+    "vnet",
+    "deeplabv3plus",
+    "attention_unet",
+    "resnet_unet",
+    "densenet_unet",
+    "mednext",
+    "unetr",
+    "swinunetr",
+    "segresnet",
+]
+OWN_FIELDS: dict[str, tuple[str, ...]] = {  # what a kind needs beyond its stages
+    "fcn8s": ("norm",),
+    "segnet": ("norm",),
+    "original_unet": ("padded",),
+    "unet3d": ("norm", "padded"),
+    "vnet": ("norm",),
+    "deeplabv3plus": ("norm", "bottleneck", "rates"),
+    "resnet_unet": ("norm", "bottleneck"),
+    "densenet_unet": ("norm", "growth"),
+    "mednext": ("expansion",),
+    "unetr": ("heads", "image"),
+    "swinunetr": ("heads",),
+}
+SUPERVISED = (
+    "unet",
+    "residual_unet",
+    "attention_unet",
+    "resnet_unet",
+    "densenet_unet",
+    "mednext",
+)  # have logits at coarser resolutions too
+WITHOUT_DECODER = ("fcn8s", "segnet", "deeplabv3plus", "unetr", "swinunetr")  # nothing to choose there
+TWICE = ("original_unet", "unet3d")  # two convolutions in every stage, by definition
+EVEN = ("unetr", "swinunetr", "segresnet")  # 3 voxels and halved along every axis, by definition
+
+
+def _own() -> Any:
+    """A field that only some kinds have: absent from the JSON of the others, as in older plans."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
 class NetworkSpec(Record):
     """A network, completely described; `networks.build` makes it.
 
     Stages run from full resolution to the bottleneck. Strides and kernels have one entry per
-    spatial axis of the network: two for a 2D configuration, three for 3D.
+    spatial axis of the network: two for a 2D configuration, three for 3D. `strides[0]` is one, but for
+    networks that have no features at full resolution (deeplabv3plus, resnet_unet, densenet_unet), and for
+    segnet, where the stride of a stage is that of the pool after it.
 
     unet           plain U-Net, instance norm, leaky ReLU (nnU-Net's default)
     residual_unet  residual encoder (nnU-Net's ResEnc presets)
     seed_unet2d, seed_unet3d   two teaching networks of fixed layout, for comparison
+    the others     networks of the literature, `planning.architectures`; which fields each needs further:
+
+    norm        instance, batch (the papers', for batches of ten and more) or none
+    padded      whether convolutions keep the size (zeros); else they are valid, and the image is mirrored
+    bottleneck  residual blocks of three convolutions, the middle one a quarter as wide; else of two
+    rates       dilations of the atrous pyramid
+    growth      channels that each layer of a dense block adds
+    expansion   per stage, encoder, bottleneck, decoder: how much wider blocks are inside
+    heads       of attention: one number, or one per stage of windows
+    image       edges of the only image that fits
     """
 
-    kind: Literal["unet", "residual_unet", "seed_unet2d", "seed_unet3d"] = "unet"
+    kind: NetworkKind = "unet"
     features: Annotated[tuple[Count, ...], Field(min_length=1)]
     strides: tuple[tuple[Count, ...], ...]
     kernels: tuple[tuple[Count, ...], ...]
-    encoder_blocks: tuple[Count, ...]  # convolutions (unet) or residual blocks per stage
-    decoder_blocks: tuple[Count, ...]  # convolutions per stage, one entry fewer
+    encoder_blocks: tuple[Count, ...]  # convolutions (unet), residual blocks, layers per stage
+    decoder_blocks: tuple[Count, ...]  # per stage, one entry fewer; none where the decoder is fixed
     deep_supervision: bool = True
+    norm: Literal["instance", "batch", "none"] | None = _own()
+    padded: bool | None = _own()
+    bottleneck: bool | None = _own()
+    rates: tuple[Count, ...] | None = _own()
+    growth: Count | None = _own()
+    expansion: tuple[Count, ...] | None = _own()
+    heads: tuple[Count, ...] | None = _own()
+    image: tuple[Count, ...] | None = _own()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         n = len(self.features)
         lengths = (len(self.strides), len(self.kernels), len(self.encoder_blocks))
-        if any(length != n for length in lengths) or len(self.decoder_blocks) != n - 1:
+        ups = 0 if self.kind in WITHOUT_DECODER else n - 1
+        if any(length != n for length in lengths) or len(self.decoder_blocks) != ups:
             raise ValueError(
-                f"{n} stages need {n} strides, kernels and encoder_blocks and {n - 1} "
+                f"{n} stages need {n} strides, kernels and encoder_blocks and {ups} "
                 f"decoder_blocks, got {lengths} and {len(self.decoder_blocks)}"
             )
         dims = {len(t) for t in (*self.strides, *self.kernels)}
@@ -138,6 +210,46 @@ class NetworkSpec(Record):
         if any(k % 2 == 0 for kernel in self.kernels for k in kernel):
             raise ValueError("kernel sizes are odd")
         return self
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        own = OWN_FIELDS.get(self.kind, ())
+        every = {name for names in OWN_FIELDS.values() for name in names}
+        missing = [name for name in own if getattr(self, name) is None]
+        strange = sorted(name for name in every - set(own) if getattr(self, name) is not None)
+        if missing or strange:
+            wrong = [f"needs {name}" for name in missing] + [f"has no {name}" for name in strange]
+            raise ValueError(f"{self.kind} {', '.join(wrong)}")
+        if self.deep_supervision and self.kind not in SUPERVISED:
+            raise ValueError(f"{self.kind} has one output: deep_supervision must be false")
+        for problem in self._problems():
+            raise ValueError(f"{self.kind}: {problem}")
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        """What contradicts the kind."""
+        n, blocks = len(self.features), (*self.encoder_blocks, *self.decoder_blocks)
+        if self.kind in TWICE and set(blocks) != {2}:
+            yield f"has two convolutions in every stage, got {list(blocks)}"
+        if self.kind in EVEN:
+            pairs = zip(self.strides, self.kernels, strict=True)
+            if any(set(s) != {2 if stage else 1} or set(k) != {3} for stage, (s, k) in enumerate(pairs)):
+                yield "halves every axis between stages, with kernels of 3"
+        stages = {"fcn8s": (4, 99), "unetr": (5, 5), "swinunetr": (6, 6), "deeplabv3plus": (3, 99)}
+        least, most = stages.get(self.kind, (2, 99) if self.kind in OWN_FIELDS else (1, 99))
+        if not least <= n <= most:
+            yield f"has {least} stages{' or more' if most > least else ''}, got {n}"
+        if self.expansion is not None and len(self.expansion) != 2 * n - 1:
+            yield f"{n} stages need {2 * n - 1} numbers of expansion, got {len(self.expansion)}"
+        if self.growth is not None and self.features != _grown(self):
+            yield f"features follow from growth and blocks: expected {list(_grown(self))}"
+        if self.image is not None and any(
+            edge % d for edge, d in zip(self.image, self.divisor, strict=False)
+        ):
+            yield f"the image {list(self.image)} is not a multiple of {list(self.divisor)}"
+        heads = {"unetr": 1, "swinunetr": 4}.get(self.kind)
+        if heads is not None and len(self.heads or ()) != heads:
+            yield f"has {heads} number(s) of heads, got {list(self.heads or ())}"
 
     @property
     def dims(self) -> int:
@@ -148,6 +260,15 @@ class NetworkSpec(Record):
     def divisor(self) -> tuple[int, ...]:
         """What each patch edge must be a multiple of: the product of the strides."""
         return tuple(math.prod(s[axis] for s in self.strides) for axis in range(self.dims))
+
+
+def _grown(spec: NetworkSpec) -> tuple[int, ...]:
+    """Features of a dense encoder: each stage halves what came before (but the stem) and adds its layers."""
+    features = [spec.features[0]]
+    for stage, layers in enumerate(spec.encoder_blocks[1:]):
+        before = features[-1] if stage == 0 else features[-1] // 2
+        features.append(before + layers * (spec.growth or 0))
+    return tuple(features)
 
 
 class Configuration(Record):
@@ -178,6 +299,11 @@ class Configuration(Record):
         wrong = [e for e, d in zip(edges, divisor, strict=True) if e % d]
         if wrong:
             raise ValueError(f"patch {list(self.patch)} is not a multiple of {list(divisor)}")
+        image = self.network.image
+        if image is not None and image != edges:
+            raise ValueError(
+                f"patch {list(self.patch)} is not the image {list(image)} of {self.network.kind}"
+            )
         return self
 
     @property

@@ -13,13 +13,14 @@ from dataclasses import replace
 from typing import get_args
 
 from delineate.errors import PlanError
-from delineate.planning.budget import CPU_GFLOPS, Budget, Device
+from delineate.planning.architectures import ARCHITECTURES, NetworkName
+from delineate.planning.budget import CPU_GFLOPS, WEIGHT_DECAY, Budget, Device
 from delineate.planning.configurations import Chosen, configurations
 from delineate.planning.fingerprint import Fingerprint
 from delineate.planning.imbalance import class_weights
 from delineate.planning.intensity import normalized
-from delineate.planning.plan import Augmentation, Axis, ConfigurationName, Plan
-from delineate.planning.presets import PRESETS, PresetName
+from delineate.planning.plan import Augmentation, Axis, ConfigurationName, Plan, Training
+from delineate.planning.presets import PRESETS, Preset, PresetName
 from delineate.planning.reasons import AXES, configuration_reasons
 from delineate.planning.spacing import ANISOTROPIC, IJK, Frame
 from delineate.space.orientation import world_axes
@@ -41,6 +42,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     memory_gb: float | None = None,
     device: Device = "gpu",
     preset: PresetName = "default",
+    network: NetworkName | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     folds: Sequence[int] | None = None,
@@ -50,6 +52,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
 ) -> Plan:
     """The plan for a dataset.
 
+    network     one of the literature in place of the U-Net, see `planning.architectures`
     memory_gb   of the GPU or the machine; None is what the preset was made for: 8, 24 (L) or 40 (XL)
     minutes     of training, all folds and configurations together; steps are of each training
     folds, use  which folds and configurations to train; None leaves it to the budget
@@ -60,13 +63,14 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
         PlanError: wishes that contradict each other, or data that no network can learn.
     """
     _check(device, preset, memory_gb)
+    family = _family(preset, network)
     count = _fold_count(found, fold_count, folds or ())
     cascaded = folds is None and CASCADE in (use or ())
     trainings = len(folds or (range(count) if cascaded else (0,))) * len(use or ("one",))
     budget = Budget.of(device, minutes, steps, trainings, gflops)
     frame = Frame.of(found)
-    memory = PRESETS[preset].memory_gb if memory_gb is None else memory_gb
-    chosen = configurations(found, frame, budget.allowance(PRESETS[preset], memory))
+    memory = family.memory_gb if memory_gb is None else memory_gb
+    chosen = configurations(found, frame, budget.allowance(family, memory))
     used, why_used = _used(chosen, frame, budget, use)
     budget = replace(budget, step=max(chosen[name].draft.operations_of_a_step for name in used))
     train_folds, why_trained = _train_folds(count, budget, folds, cascaded=cascaded)
@@ -81,6 +85,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     reasons |= {"use": why_used, "train_folds": why_trained, "training.mirror_axes": why_mirrored}
     reasons |= {"training.class_weights": why_weighted}
     reasons |= {"folds": _why_folds(found, count, given=fold_count is not None)} | budget.reasons()
+    reasons |= _why_trained_so(family)
     return Plan(
         dataset=found.dataset,
         fingerprint=found.digest(),
@@ -92,7 +97,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
         folds=count,
         train_folds=train_folds,
         augmentation={name: drawn for name, (drawn, _) in augmentation.items()},
-        training=budget.training(mirror_axes).but(class_weights=weights),
+        training=_trained_as(family, budget.training(mirror_axes)).but(class_weights=weights),
         reasons=reasons,
     )
 
@@ -104,6 +109,32 @@ def _check(device: str, preset: str, memory_gb: float | None) -> None:
         raise PlanError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}.")
     if memory_gb is not None and not memory_gb > 0:
         raise PlanError(f"memory_gb is a positive number of GB, got {memory_gb}.")
+
+
+def _family(preset: PresetName, network: NetworkName | None) -> Preset:
+    """The family of networks that was asked for."""
+    if network is None:
+        return PRESETS[preset]
+    if network not in ARCHITECTURES:
+        raise PlanError(f"there is no network {network!r}; there are {', '.join(ARCHITECTURES)}.")
+    if preset != "default":
+        raise PlanError(f"the preset {preset} is a residual U-Net: choose it or the network {network}.")
+    return ARCHITECTURES[network]
+
+
+def _trained_as(family: Preset, training: Training) -> Training:
+    """The training, in the way that the network asks for."""
+    rate = None if family.other is None else family.other.rate
+    if rate is None:
+        return training
+    return training.but(optimizer="adamw", learning_rate=rate, weight_decay=WEIGHT_DECAY)
+
+
+def _why_trained_so(family: Preset) -> dict[str, str]:
+    if family.other is None or family.other.rate is None:
+        return {}
+    why = "as this network's authors train, or as small as it needs to be to stay stable"
+    return {f"training.{field}": why for field in ("optimizer", "learning_rate", "weight_decay")}
 
 
 def _used(

@@ -7,8 +7,12 @@ and 40 GB. How many feature values fit into those was measured by the authors; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
+
+from delineate.planning.plan import NetworkSpec
+from delineate.planning.topology import Topology, even_topology, topology
 
 PresetName = Literal["default", "M", "L", "XL"]
 
@@ -20,12 +24,35 @@ COVERED = 0.05  # share of the dataset's voxels in a batch, at most: with more i
 
 
 @dataclass(frozen=True)
+class Other:
+    """A network of the literature: how it is laid out for a patch, and what it costs.
+
+    layout    topology, width at full resolution of a U-Net of this size -> the network
+    memory    2 or 3 axes -> values kept for the gradient, in those of the plain U-Net of the same stages
+    work      the same for operations
+    halvings  of an axis at most
+    even      whether each axis is halved just so often, whatever its spacing
+    rate      learning rate of AdamW, where SGD or the usual rate does not suit it
+    reasons   field of the network -> why it has its value
+    """
+
+    layout: Callable[[Topology, int], NetworkSpec]
+    memory: dict[int, float]
+    work: dict[int, float]
+    halvings: int
+    even: bool = False
+    rate: float | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Preset:
     """What a family of networks is made of, and what fits into its memory.
 
     values     2 or 3 axes -> feature values of a reference batch that fit into `memory_gb`
     fits       the patch shrinks until this batch fits; None is the reference batch
     covered    share of the dataset's voxels that a batch may hold
+    other      another network than a U-Net in place of it, and what it costs
     """
 
     kind: Literal["unet", "residual_unet"]
@@ -35,10 +62,35 @@ class Preset:
     values: dict[int, float]
     fits: int | None
     covered: float
+    other: Other | None = None
 
     def encoder(self, stages: int) -> tuple[int, ...]:
         """Blocks of the first `stages` stages."""
         return tuple(self.encoder_blocks[min(n, len(self.encoder_blocks) - 1)] for n in range(stages))
+
+    def shape(self, spacing: Sequence[float], size: Sequence[float]) -> Topology:
+        """How a patch of `size` voxels of `spacing` mm is halved."""
+        if self.other is None:
+            return topology(spacing, size)
+        if self.other.even:
+            return even_topology(size, self.other.halvings)
+        return topology(spacing, size, self.other.halvings)
+
+    def plain(self, shape: Topology, width: int) -> NetworkSpec:
+        """The U-Net of this shape."""
+        stages, dims = len(shape.strides), len(shape.patch)
+        return NetworkSpec(
+            kind=self.kind,
+            features=tuple(min(WIDEST[dims], width * 2**n) for n in range(stages)),
+            strides=shape.strides,
+            kernels=shape.kernels,
+            encoder_blocks=self.encoder(stages),
+            decoder_blocks=(self.decoder_blocks,) * (stages - 1),
+        )
+
+    def network(self, shape: Topology, width: int) -> NetworkSpec:
+        """The network of this shape: a U-Net, or the other network in its place."""
+        return self.plain(shape, width) if self.other is None else self.other.layout(shape, width)
 
     def room(self, dims: int, memory_gb: float) -> float:
         """Feature values of a reference batch that fit into `memory_gb`."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from delineate.planning.configurations import LOWRES_BELOW, LOWRES_FACTOR, Chosen
 from delineate.planning.plan import ConfigurationName
-from delineate.planning.presets import BASE_WIDTH, REFERENCE_BATCH, SMALLEST_BATCH, WIDEST
+from delineate.planning.presets import BASE_WIDTH, REFERENCE_BATCH, SMALLEST_BATCH, WIDEST, Other
 from delineate.planning.spacing import Frame
 from delineate.planning.topology import SIMILAR, SMALLEST_EDGE
 
@@ -99,7 +99,9 @@ def _previous(name: ConfigurationName, chosen: Chosen) -> str:
 
 
 def _network(chosen: Chosen) -> dict[str, str]:
-    spec = chosen.configuration.network
+    spec, other = chosen.configuration.network, chosen.draft.allowance.preset.other
+    if other is not None:
+        return _other(chosen, other)
     plain = spec.kind == "unet"
     return {
         "kind": "nnU-Net's plain U-Net, hard to beat"
@@ -118,6 +120,22 @@ def _network(chosen: Chosen) -> dict[str, str]:
         "decoder_blocks": "convolutions in which each stage brings back the detail",
         "deep_supervision": "coarser outputs are compared with the labels too: deep stages learn early",
     }
+
+
+def _other(chosen: Chosen, other: Other) -> dict[str, str]:
+    """Why each field of a network of the literature has its value."""
+    dims = chosen.draft.dims
+    usual = {
+        "kind": f"asked for; its values and operations are counted as {other.memory[dims]:.2g} and "
+        f"{other.work[dims]:.2g} times those of the U-Net of these stages",
+        "encoder_blocks": "the paper's",
+        "decoder_blocks": "the paper's",
+        "deep_supervision": "coarser outputs are compared with the labels too"
+        if chosen.configuration.network.deep_supervision
+        else "this network has one output",
+    }
+    own = {field for field in chosen.configuration.network.model_dump() if field not in usual}
+    return usual | dict.fromkeys(own, "the paper's") | other.reasons
 
 
 def _features(chosen: Chosen) -> str:

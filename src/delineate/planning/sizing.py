@@ -21,8 +21,8 @@ import numpy as np
 from delineate.errors import PlanError
 from delineate.planning.memory import feature_values, training_operations
 from delineate.planning.plan import NetworkSpec
-from delineate.planning.presets import BASE_WIDTH, REFERENCE_BATCH, SMALLEST_BATCH, WIDEST, Preset
-from delineate.planning.topology import Axes, Topology, topology
+from delineate.planning.presets import BASE_WIDTH, REFERENCE_BATCH, SMALLEST_BATCH, Preset
+from delineate.planning.topology import Axes, Topology
 
 LARGEST_START = {2: 2048**2, 3: 256**3}  # voxels of the first patch; only a bound on the search
 
@@ -82,26 +82,27 @@ class Draft:
     @cached_property
     def network(self) -> NetworkSpec:
         """The network for this patch."""
-        stages = len(self.shape.strides)
-        preset = self.allowance.preset
-        return NetworkSpec(
-            kind=preset.kind,
-            features=tuple(min(WIDEST[self.dims], self.width * 2**n) for n in range(stages)),
-            strides=self.shape.strides,
-            kernels=self.shape.kernels,
-            encoder_blocks=preset.encoder(stages),
-            decoder_blocks=(preset.decoder_blocks,) * (stages - 1),
-        )
+        return self.allowance.preset.network(self.shape, self.width)
+
+    @cached_property
+    def counted(self) -> NetworkSpec:
+        """The U-Net of this shape, by which values and operations are counted."""
+        return self.allowance.preset.plain(self.shape, self.width)
 
     @cached_property
     def values(self) -> int:
         """Feature values of one patch."""
-        return feature_values(self.network, self.shape.patch, self.demand.outputs)
+        other = self.allowance.preset.other
+        values = feature_values(self.counted, self.shape.patch, self.demand.outputs)
+        return values if other is None else round(values * other.memory[self.dims])
 
     @cached_property
     def operations(self) -> int:
         """Floating-point operations of one patch in one training step."""
-        return training_operations(self.network, self.shape.patch, self.demand.inputs, self.demand.outputs)
+        other = self.allowance.preset.other
+        demand = self.demand
+        counted = training_operations(self.counted, self.shape.patch, demand.inputs, demand.outputs)
+        return counted if other is None else round(counted * other.work[self.dims])
 
     @property
     def is_shallow(self) -> bool:
@@ -167,12 +168,17 @@ class Draft:
         would have then: stepping from 256 by its own divisor (64) would skip 224.
         """
         edges = list(self.shape.patch)
+        axes = [axis for axis in axes if edges[axis] > self.shape.divisor[axis]]
+        if not axes:
+            return None
         axis = max(axes, key=lambda a: (edges[a] / self.median[a], a))
         smaller = list(edges)
         smaller[axis] -= self.shape.divisor[axis]
-        step = topology(self.spacing, smaller).divisor[axis]
+        shaped = self.allowance.preset.shape
+        step = shaped(self.spacing, smaller).divisor[axis]
         edges[axis] -= step
-        return replace(self, shape=topology(self.spacing, edges)) if edges[axis] > 0 else None
+        shape = shaped(self.spacing, edges) if edges[axis] > 0 else self.shape
+        return None if shape == self.shape else replace(self, shape=shape)
 
 
 def sized(
@@ -183,7 +189,7 @@ def sized(
     Raises:
         PlanError: nothing fits into the memory.
     """
-    first = topology(spacing, first_patch(spacing, median))
+    first = allowance.preset.shape(spacing, first_patch(spacing, median))
     draft = Draft(tuple(spacing), tuple(median), demand, allowance, allowance.widths[0], first)
     for width in allowance.widths:
         draft = _fitted_to_memory(replace(draft, width=width, shape=first))

@@ -36,12 +36,13 @@ class Topology:
         return tuple(math.prod(steps) for steps in zip(*self.strides, strict=True))
 
 
-def topology(spacing: Sequence[float], size: Sequence[float]) -> Topology:
-    """The topology for a patch of `size` voxels of `spacing` mm."""
+def topology(spacing: Sequence[float], size: Sequence[float], most: int | None = None) -> Topology:
+    """The topology for a patch of `size` voxels of `spacing` mm, halved `most` times at most."""
     spacing_now, size_now = list(spacing), [float(n) for n in size]
     kernel = [1] * len(spacing_now)
-    strides, kernels = [(1,) * len(spacing_now)], []
-    while halved := _to_halve(spacing_now, size_now):
+    strides: list[Axes] = [(1,) * len(spacing_now)]
+    kernels: list[Axes] = []
+    while (most is None or len(kernels) < most) and (halved := _to_halve(spacing_now, size_now)):
         finest = min(spacing_now)
         kernel = [
             3 if k == 3 or s / finest < SIMILAR else 1 for k, s in zip(kernel, spacing_now, strict=True)
@@ -55,6 +56,19 @@ def topology(spacing: Sequence[float], size: Sequence[float]) -> Topology:
     divisor = [math.prod(steps) for steps in zip(*strides, strict=True)]
     patch = tuple(math.ceil(n / d) * d for n, d in zip(size, divisor, strict=True))
     return Topology(patch, tuple(strides), tuple(kernels))
+
+
+def even_topology(size: Sequence[float], halvings: int) -> Topology:
+    """Every axis halved `halvings` times, kernels of 3, for networks that know nothing else.
+
+    At the bottleneck at least two voxels are left: norms of a single one are undefined.
+    """
+    dims, step = len(size), 2**halvings
+    patch = [max(step, math.ceil(n / step) * step) for n in size]
+    if set(patch) == {step}:
+        patch[max(range(dims), key=lambda axis: size[axis])] += step
+    strides = ((1,) * dims, *((2,) * dims,) * halvings)
+    return Topology(tuple(patch), strides, ((3,) * dims,) * (halvings + 1))
 
 
 def _to_halve(spacing: Sequence[float], size: Sequence[float]) -> list[int]:
