@@ -115,8 +115,18 @@ def _stl(path: Path) -> Solid:
         raise DataError(f"{path}: is no binary STL in LPS; {FAULT}")
     rows = np.frombuffer(content, np.uint8, offset=84).reshape(count, 50)
     points = rows[:, 12:48].copy().view("<f4").reshape(-1, 3)
-    corners, triangles = np.unique(points, axis=0, return_inverse=True)
+    corners, triangles = _joined(points)
     return _solid(path, path.stem, corners, triangles.reshape(-1, 3))
+
+
+def _joined(points: Array) -> tuple[Array, Array]:
+    """Points (n, 3) without repetition, and the number of each; as `np.unique` by rows, but much faster."""
+    key = np.zeros(len(points), np.int64)
+    for column in points.T:
+        _, rank = np.unique(column, return_inverse=True)
+        _, key = np.unique(key * (rank.max(initial=0) + 1) + rank, return_inverse=True)
+    _, first = np.unique(key, return_index=True)
+    return points[first], key
 
 
 def _accessed(scene: Mapping[str, Any], numbers: bytes, index: int) -> Array:
