@@ -41,6 +41,14 @@ class FhirVersions(enum.Enum):
     r5 = "r5"
 
 
+class Compressions(enum.Enum):
+    """How a SEG is compressed, as the command line spells it."""
+
+    none = "none"
+    deflate = "deflate"
+    rle = "rle"
+
+
 class Makers(enum.Enum):
     """Who drew."""
 
@@ -81,6 +89,20 @@ def command(
     seg_kind: SegKinds = typer.Option(
         SegKinds.binary, help="binary: read everywhere. labelmap: small, new. fractional: 0 to 255."
     ),
+    compress: Compressions = typer.Option(
+        Compressions.none,
+        help="SEG: none: read everywhere. deflate: the whole file. rle: labelmap and fractional only.",
+    ),
+    probabilities: Path | None = typer.Option(
+        None,
+        help="A file with a channel for each structure, as `segment --probabilities` writes it: what a "
+        "fractional SEG holds.",
+    ),
+    regions: bool = typer.Option(
+        False,
+        "--regions",
+        help="Deliver the regions of the labels, which may overlap, in their place.",
+    ),
     empty_frames: bool = typer.Option(False, help="SEG: write frames without a voxel too."),
     holes: HoleKinds = typer.Option(
         HoleKinds.keyhole,
@@ -119,6 +141,9 @@ def command(
         approved_by=approved_by,
         series_uid=series_uid,
         empty_frames=empty_frames,
+        compress=compress.value,
+        probabilities=probabilities,
+        regions=regions,
         sr=sr,
         fhir=tuple(dict.fromkeys(FHIR[version.value] for version in fhir)),
         stl=stl,

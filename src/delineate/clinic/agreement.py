@@ -22,9 +22,11 @@ from scipy import ndimage
 from delineate.clinic import readback, readback_meshes, readback_reports
 from delineate.clinic.measurements import thicknesses, volume_ml
 from delineate.clinic.result import ON_GRID_MM, Finding, Result
+from delineate.clinic.seg_writer import stored_share
 from delineate.clinic.series import Series, Vectors
 from delineate.clinic.written import Written
 from delineate.errors import DataError
+from delineate.space import Geometry
 
 Images = Mapping[readback.ImageKey, readback.Plane]
 Counter = Callable[[Path, Images], dict[int, readback.Sum]]
@@ -113,7 +115,7 @@ def _check_solids(result: Result, made: Written, found: Mapping[str, readback_me
     wanted = {
         f.tracking_uid: (f.name, volume_ml(result, f) * 1000, _centre(result, f))
         for f in result.findings
-        if f.value in result.boxes
+        if result.box(f) is not None
     }
     side = max(*result.series.spacing, result.series.gap)
     readback_meshes.check_solids(made.path, found, wanted, side)
@@ -122,10 +124,13 @@ def _check_solids(result: Result, made: Written, found: Mapping[str, readback_me
 def _centre(result: Result, finding: Finding) -> tuple[float, ...]:
     """Centre (LPS+ mm) of the space between the slices that a structure fills."""
     i, j, k = _indices(result, finding)
-    series, weights = result.series, thicknesses(result.series)
-    in_plane = np.stack([i, j], axis=1) * series.spacing @ series.axes
-    places = _middles(series)[k] + in_plane
-    return tuple(np.average(places, axis=0, weights=weights[k]).tolist())
+    series = result.series
+    slices = len(series.positions)
+    pixels = np.bincount(k, minlength=slices)
+    sums = np.stack([np.bincount(k, i, slices), np.bincount(k, j, slices)], axis=1)  # by slice
+    places = pixels[:, None] * _middles(series) + sums * series.spacing @ series.axes
+    weights = thicknesses(series)
+    return tuple((weights @ places / (weights @ pixels)).tolist())
 
 
 def _middles(series: Series) -> Vectors:
@@ -142,6 +147,8 @@ def _middles(series: Series) -> Vectors:
 
 
 def _of_voxels(result: Result, made: Written, images: Images) -> Found:
+    if made.is_soft:
+        return _of_probabilities(result, made, images)
     found = COUNTERS[made.kind](made.path, images)
     wanted = {made.numbers[f.name]: (f.name, *_wanted(result, f)) for f in result.findings}
     tolerance = CENTROID * min(*result.series.spacing, result.series.gap)
@@ -151,11 +158,52 @@ def _of_voxels(result: Result, made: Written, images: Images) -> Found:
     return Found(off, counted)
 
 
+def _of_probabilities(result: Result, made: Written, images: Images) -> Found:
+    """Probabilities count as what is stored of them: their sum, and the centre of their weight."""
+    assert result.probabilities is not None
+    found = readback.count_segments(made.path, images)
+    wanted = {}
+    for finding, values in zip(result.findings, result.probabilities, strict=True):
+        stored = stored_share(values)
+        i, j, k = np.nonzero(stored)
+        weights = stored[i, j, k].astype(np.float64)
+        places = result.series.to_patient(i.astype(np.float64), j.astype(np.float64), k)
+        centre = tuple(np.average(places, axis=0, weights=weights).tolist()) if len(i) else None
+        wanted[made.numbers[finding.name]] = (finding.name, int(weights.sum()), centre)
+    tolerance = CENTROID * min(*result.series.spacing, result.series.gap)
+    off = readback.check(made.path, found, wanted, tolerance)
+    _check_against_given_probabilities(result, made, found)
+    return Found(off)
+
+
+def _check_against_given_probabilities(
+    result: Result, made: Written, found: Mapping[int, readback.Sum]
+) -> None:
+    """Holds the centre of each structure's weight against the probabilities as they came, on their grid."""
+    given, series = result.given_probabilities, result.series
+    assert given is not None
+    grid = series.geometry
+    same = grid is not None and given.geometry.same_place(grid, tolerance_mm=ON_GRID_MM)
+    room = _room(given.geometry, series, same=same)
+    for finding, values in zip(result.findings, given.array, strict=True):
+        stored = stored_share(values)
+        (box,) = ndimage.find_objects((stored > 0).astype(np.uint8)) or (None,)
+        sum_ = found.get(made.numbers[finding.name])
+        if box is None or sum_ is None or sum_.centroid is None:
+            continue
+        ends = np.array(list(product(*((part.start, part.stop - 1) for part in box))), np.float64)
+        if not same and not _covers(series, given.geometry.to_world(ends)):
+            continue
+        index = np.argwhere(stored)
+        centre = np.average(index, axis=0, weights=stored[tuple(index.T)].astype(np.float64))
+        _check_moved(given.geometry.to_world(centre), sum_, room, finding, made)
+
+
 def _wanted(result: Result, finding: Finding) -> tuple[int, tuple[float, ...] | None]:
     """Voxels and centroid (LPS+ mm) of a structure on the slices."""
-    if finding.value not in result.boxes:
-        return 0, None
     i, j, k = _indices(result, finding)
+    if not len(i):
+        return 0, None
     places = result.series.to_patient(i.astype(np.float64), j.astype(np.float64), k)
     return len(i), tuple(places.mean(axis=0).tolist())
 
@@ -178,29 +226,41 @@ def _check_against_given(result: Result, made: Written, found: Mapping[int, read
     given, series = result.given, result.series
     grid = series.geometry
     same = grid is not None and given.geometry.same_place(grid, tolerance_mm=ON_GRID_MM)
-    room = CENTROID * min(given.geometry.spacing)
-    if not same:
-        room = max(
-            *given.geometry.spacing, *series.spacing, float(np.diff(series.along).max(initial=series.gap))
-        )
+    room = _room(given.geometry, series, same=same)
     boxes = dict(enumerate(ndimage.find_objects(given.array), 1))
     for finding in result.findings:
-        sum_, box = found.get(made.numbers[finding.name]), boxes.get(finding.value)
-        if sum_ is None or sum_.centroid is None or box is None:
+        sum_ = found.get(made.numbers[finding.name])
+        parts = [box for value in finding.values if (box := boxes.get(value)) is not None]
+        if sum_ is None or sum_.centroid is None or not parts:
             continue
+        box = tuple(
+            slice(min(p.start for p in axis), max(p.stop for p in axis)) for axis in zip(*parts, strict=True)
+        )
         ends = np.array(list(product(*((part.start, part.stop - 1) for part in box))), np.float64)
         if not same and not _covers(series, given.geometry.to_world(ends)):
             continue
         index = [
             np.mean(at) + part.start
-            for at, part in zip(np.nonzero(given.array[box] == finding.value), box, strict=True)
+            for at, part in zip(np.nonzero(np.isin(given.array[box], finding.values)), box, strict=True)
         ]
-        far = float(np.linalg.norm(given.geometry.to_world(np.array(index)) * (-1, -1, 1) - sum_.centroid))
-        if far > room:
-            raise DataError(
-                f"{made.path}: {finding.name} has moved by {far:.3g} mm against the labels as they "
-                f"were given; nothing was delivered.\n  This is a fault of this program: please report it."
-            )
+        _check_moved(given.geometry.to_world(np.array(index)), sum_, room, finding, made)
+
+
+def _room(given: Geometry, series: Series, *, same: bool) -> float:
+    """How far a centroid may move, mm: a tenth of a voxel on one grid, a voxel from grid to grid."""
+    if same:
+        return CENTROID * min(given.spacing)
+    return max(*given.spacing, *series.spacing, float(np.diff(series.along).max(initial=series.gap)))
+
+
+def _check_moved(centre: Vectors, sum_: readback.Sum, room: float, finding: Finding, made: Written) -> None:
+    """Refuses a structure whose centre (RAS+ mm as given) is elsewhere in the object."""
+    far = float(np.linalg.norm(centre * (-1, -1, 1) - np.array(sum_.centroid)))
+    if far > room:
+        raise DataError(
+            f"{made.path}: {finding.name} has moved by {far:.3g} mm against the labels as they "
+            f"were given; nothing was delivered.\n  This is a fault of this program: please report it."
+        )
 
 
 def _covers(series: Series, places: npt.NDArray[np.float64]) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.pixels.utils import iter_pixels
 
 from delineate.errors import DataError
 
@@ -94,7 +95,10 @@ def images(files: Iterable[Path]) -> dict[ImageKey, Plane]:
 
 
 def count_segments(path: Path, known: Mapping[ImageKey, Plane]) -> dict[int, Sum]:
-    """Voxels and centroid of each segment of a SEG; refuses frames that are not on the images they name."""
+    """Voxels and centroid of each segment of a SEG; refuses frames that are not on the images they name.
+
+    Of probabilities the sum of what is stored, and the centre of that weight.
+    """
     content = pydicom.dcmread(path)
     shared = content.SharedFunctionalGroupsSequence[0]
     sums: dict[int, Sum] = defaultdict(Sum)
@@ -111,6 +115,9 @@ def count_segments(path: Path, known: Mapping[ImageKey, Plane]) -> dict[int, Sum
         pixels = stored(number).reshape(shape)
         if "SegmentIdentificationSequence" in group:
             segment = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+            if fractional and content.SegmentationFractionalType == "PROBABILITY":
+                _count(sums[segment], pixels, plane)
+                continue
             inside = pixels >= content.MaximumFractionalValue / 2 if fractional else pixels > 0
             _count(sums[segment], inside, plane)
         else:
@@ -237,6 +244,9 @@ def _depth_on_images(
 def _stored(content: Dataset) -> Callable[[int], Array]:
     """What gives the values of a frame, straight from the bytes."""
     size = int(content.Rows) * int(content.Columns)
+    if content.file_meta.TransferSyntaxUID.is_encapsulated:
+        frames = iter_pixels(content)  # in their order, as they are asked for
+        return lambda _: np.asarray(next(frames)).ravel()
     if content.BitsAllocated != 1:
         every = np.frombuffer(content.PixelData, "u1" if content.BitsAllocated == 8 else "<u2")
         return lambda number: every[number * size : (number + 1) * size]
@@ -250,7 +260,8 @@ def _stored(content: Dataset) -> Callable[[int], Array]:
 
 
 def _count(total: Sum, inside: Array, plane: Plane) -> None:
-    by_row, by_column = np.count_nonzero(inside, axis=1), np.count_nonzero(inside, axis=0)
+    """Pixels (row, column) of a plane: booleans, or weights."""
+    by_row, by_column = (inside.sum(axis=axis, dtype=np.int64) for axis in (1, 0))
     columns = float(by_column @ np.arange(len(by_column)))
     total.add(int(by_row.sum()), columns, float(by_row @ np.arange(len(by_row))), plane)
 

@@ -6,7 +6,7 @@ the original slices, and for each structure one name, one code, one colour and o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -66,17 +66,19 @@ class Finding:
     """One structure of a result, by the same name and identity in every object made of it.
 
     tracking_uid, tracking_id   the structure's identity, in this study and in those that follow it
+    region                      the values that make it, where it is a region of labels; it may overlap others
     """
 
     label: Label
     concept: Concept
     tracking_uid: str
     tracking_id: str
+    region: tuple[int, ...] = ()
 
     @property
-    def value(self) -> int:
-        """Its value in the result's array."""
-        return self.label.value
+    def values(self) -> tuple[int, ...]:
+        """Its values in the result's array; more than one for a region."""
+        return self.region or (self.label.value,)
 
     @property
     def name(self) -> str:
@@ -91,6 +93,7 @@ class Result:
     array          label values (i, j, k), k counts the slices of the series; 0 is background
     given          the labels as they came, on their own grid: what a read-back is held against
     probabilities  (finding, i, j, k) in 0 to 1 on the same slices, where a model told them
+    given_probabilities  the same as they came, a channel for each finding
     notes          what was done to put the labels on the slices
     """
 
@@ -102,6 +105,7 @@ class Result:
     when: datetime
     approval: Approval | None = None
     probabilities: Array | None = None
+    given_probabilities: Volume | None = None
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -121,17 +125,36 @@ class Result:
 
     def mask(self, finding: Finding) -> Mask:
         """Where a structure is: (i, j, k) booleans."""
-        return np.asarray(self.array == finding.value)
+        return _among(self.array, finding.values)
 
     def part(self, finding: Finding) -> tuple[Box, Mask] | None:
         """The box of a structure, and where it is in it (i, j, k); None where it is empty."""
-        box = self.boxes.get(finding.value)
+        box = self.box(finding)
         if box is None:
             return None
-        return box, np.asarray((self.planes[box.slices[::-1]] == finding.value).transpose(2, 1, 0))
+        return box, np.asarray(_among(self.planes[box.slices[::-1]], finding.values).transpose(2, 1, 0))
+
+    def box(self, finding: Finding) -> Box | None:
+        """The tightest box (i, j, k) of a structure; None where it is empty."""
+        boxes = [self.boxes[value] for value in finding.values if value in self.boxes]
+        if not boxes:
+            return None
+        starts, stops = np.array([box.start for box in boxes]), np.array([box.stop for box in boxes])
+        return Box(triple(starts.min(axis=0).tolist()), triple(stops.max(axis=0).tolist()))
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether a voxel may be of several structures."""
+        values = [value for finding in self.findings for value in finding.values]
+        return len(set(values)) < len(values)
 
     def __repr__(self) -> str:
         return f"Result({', '.join(finding.name for finding in self.findings)} on {self.series!r})"
+
+
+def _among(array: Array, values: tuple[int, ...]) -> Mask:
+    """Where an array has one of these values."""
+    return np.asarray(array == values[0] if len(values) == 1 else np.isin(array, values))
 
 
 @dataclass(frozen=True)
@@ -142,7 +165,7 @@ class Tracking:
     identifier: str
 
 
-def make_result(
+def make_result(  # noqa: PLR0913 - what is said of the labels; all but the first four has an answer
     labels: LabelMap,
     series: Series,
     maker: Maker,
@@ -151,17 +174,19 @@ def make_result(
     codes: Codes | None = None,
     approval: Approval | None = None,
     tracking: Mapping[str, Tracking] | None = None,
+    regions: bool = False,
     uids: Uids = new_uid,
 ) -> Result:
     """Labels, on any grid, as a result on the slices of a series.
 
     Labels on the grid of the series are taken as they are; others are put on its slices, and a note says so.
     Voxels of the ignore label become background, and a note says so too. Every structure of the schema is a
-    finding, those that are empty as well. `tracking` holds known identities by structure name.
+    finding, those that are empty as well. `tracking` holds known identities by structure name. With `regions`
+    the findings are the regions of the schema, which may overlap, in place of its labels.
     """
     check_referable(series)
     table = codes or Codes.shipped()
-    findings = _findings(labels, table, dict(tracking or {}), uids)
+    findings = _findings(_structures(labels, series, regions=regions), table, dict(tracking or {}), uids)
     array, notes = on_slices(labels, series)
     if labels.schema.ignore is not None:
         unknown = array == labels.schema.ignore
@@ -194,7 +219,8 @@ def with_probabilities(result: Result, probabilities: Volume) -> Result:
     slices = _slice_grids(result.series)
     parts = [probabilities.resampled(grid, order=1).array[order] for grid in slices]
     values = np.clip(np.concatenate(parts, axis=-1), 0, 1).astype(np.float32)
-    return replace(result, probabilities=values)
+    given = Volume(probabilities.array[order], probabilities.geometry, tuple(f.name for f in result.findings))
+    return replace(result, probabilities=values, given_probabilities=given)
 
 
 def on_slices(labels: LabelMap, series: Series) -> tuple[Array, tuple[str, ...]]:
@@ -253,11 +279,29 @@ def _centre(grid: Geometry) -> str:
     return "(" + ", ".join(f"{x:.0f}" for x in grid.corners().mean(axis=0)) + ")"
 
 
+def _structures(
+    labels: LabelMap, series: Series, *, regions: bool
+) -> tuple[tuple[Label, tuple[int, ...]], ...]:
+    """What becomes a finding: each label, or each region with its values."""
+    if not regions:
+        return tuple((label, ()) for label in labels.schema.labels)
+    if not labels.schema.regions:
+        names = ", ".join(label.name for label in labels.schema.labels)
+        raise DataError(
+            f"{series.where}: the labels have no regions, only {names}.\n"
+            f"  Deliver them as they are, without --regions."
+        )
+    return tuple((Label(value=r.paints, name=r.name), r.values) for r in labels.schema.regions)
+
+
 def _findings(
-    labels: LabelMap, codes: Codes, tracking: dict[str, Tracking], uids: Uids
+    structures: Sequence[tuple[Label, tuple[int, ...]]],
+    codes: Codes,
+    tracking: dict[str, Tracking],
+    uids: Uids,
 ) -> tuple[Finding, ...]:
     findings, problems = [], []
-    for label in labels.schema.labels:
+    for label, region in structures:
         try:
             _check_name(label.name)
             concept = codes.named(label)
@@ -265,7 +309,7 @@ def _findings(
             problems.append(str(error))
             continue
         known = tracking.get(label.name) or Tracking(uids(), label.name)
-        findings.append(Finding(label, concept, known.uid, known.identifier))
+        findings.append(Finding(label, concept, known.uid, known.identifier, region))
     if problems:
         raise DataError("\n".join(problems))
     return tuple(findings)

@@ -20,12 +20,15 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
+from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
+from pydicom.uid import RLELossless
 from pydicom.valuerep import format_number_as_ds
 
 from delineate.clinic.codes import Code
 from delineate.clinic.color import to_cielab
+from delineate.clinic.deflated import deflate
 from delineate.clinic.header import coded, date, header, series_number, short, time
 from delineate.clinic.items import MOST, element, encoded, raw_sequence, sequence
 from delineate.clinic.result import Finding, Result, Uids, new_uid
@@ -35,6 +38,7 @@ from delineate.errors import DataError
 from delineate.io.disk import replacing
 
 SegKind = Literal["BINARY", "LABELMAP", "FRACTIONAL"]
+Compression = Literal["none", "deflate", "rle"]
 Array = npt.NDArray[Any]
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -54,14 +58,17 @@ def write_seg(
     kind: SegKind = "BINARY",
     *,
     empty_frames: bool = False,
+    compress: Compression = "none",
     uids: Uids = new_uid,
 ) -> Written:
     """Writes a result as one SEG file and returns its identity.
 
-    Frames without a voxel are left out, as the standard has it, unless `empty_frames`.
+    Frames without a voxel are left out, as the standard has it, unless `empty_frames`. What is not
+    compressed is read everywhere; "deflate" packs the whole file, "rle" frames of LABELMAP and FRACTIONAL.
     """
+    _check_kind(result, kind, compress, path)
     frames = _frames(result, kind, empty_frames)
-    numbers = {f.name: f.value if kind == "LABELMAP" else n for n, f in enumerate(result.findings, 1)}
+    numbers = {f.name: f.values[0] if kind == "LABELMAP" else n for n, f in enumerate(result.findings, 1)}
     sop_class, sop_uid, series_uid = LABELMAP if kind == "LABELMAP" else SEG, uids(), uids()
     content, notes = header(result, sop_class, sop_uid, series_uid)
     _describe(content, result, kind)
@@ -69,11 +76,32 @@ def write_seg(
     _references(content, result.series, frames)
     content.SegmentSequence = Items(_segments(result, kind, numbers))
     _groups(content, result.series, frames)
+    if compress == "rle":
+        content.file_meta.TransferSyntaxUID = RLELossless
     with replacing(path) as temporary:
         dcmwrite(temporary, content, enforce_file_format=True)
         with temporary.open("ab") as file:
-            _write_pixels(file, result, kind, frames, path)
-    return Written("SEG", path, sop_class, sop_uid, series_uid, numbers, notes)
+            if compress == "rle":
+                _write_runs(file, result, kind, frames)
+            else:
+                _write_pixels(file, result, kind, frames, path)
+        if compress == "deflate":
+            deflate(temporary)
+    soft = kind == "FRACTIONAL" and result.probabilities is not None
+    return Written("SEG", path, sop_class, sop_uid, series_uid, numbers, notes, soft)
+
+
+def _check_kind(result: Result, kind: SegKind, compress: Compression, path: Path) -> None:
+    if kind == "LABELMAP" and result.overlaps:
+        raise DataError(
+            f"{path}: structures overlap, and a label map holds one value per pixel.\n"
+            f"  Write them as BINARY (--seg-kind binary), or the labels instead (without --regions)."
+        )
+    if kind == "BINARY" and compress == "rle":
+        raise DataError(
+            f"{path}: run lengths are of bytes, and a BINARY segmentation has a bit per pixel (PS3.5 G.2).\n"
+            f"  Compress it by deflate (--compress deflate), or write a LABELMAP."
+        )
 
 
 @dataclass(frozen=True)
@@ -92,20 +120,21 @@ def _frames(result: Result, kind: SegKind, empty: bool) -> tuple[SegFrame, ...]:
         return tuple(SegFrame(int(k), None) for k in np.flatnonzero(used)) or (SegFrame(0, None),)
     present = _present(result) | empty
     if kind == "FRACTIONAL" and result.probabilities is not None:
-        present |= (_share(result.probabilities) > 0).any(axis=(1, 2))
+        present |= (stored_share(result.probabilities) > 0).any(axis=(1, 2))
     frames = tuple(SegFrame(k, n) for n in range(len(result.findings)) for k in range(count) if present[n, k])
     return frames or (SegFrame(0, 0),)
 
 
 def _present(result: Result) -> npt.NDArray[np.bool_]:
     """(finding, slice): whether a structure has a voxel there."""
-    most = max(finding.value for finding in result.findings) + 1
-    counts = [np.bincount(plane.ravel(), minlength=most) for plane in result.planes]
-    return np.asarray(np.array(counts).T[[finding.value for finding in result.findings]] > 0)
+    most = max(max(finding.values) for finding in result.findings) + 1
+    counts = np.array([np.bincount(plane.ravel(), minlength=most) for plane in result.planes])
+    return np.stack([counts[:, finding.values].any(axis=1) for finding in result.findings])
 
 
-def _share(values: Array) -> Array:
-    return np.asarray(np.rint(values * FULL).astype(np.uint8))
+def stored_share(values: Array) -> Array:
+    """Probabilities as FRACTIONAL keeps them: 0 to 255."""
+    return np.asarray(np.rint(np.clip(values, 0, 1) * FULL).astype(np.uint8))
 
 
 # What the object says about itself
@@ -134,7 +163,8 @@ def _describe(content: Dataset, result: Result, kind: SegKind) -> None:
         content.MaximumFractionalValue = FULL
     if kind == "LABELMAP":
         content.PixelPaddingValue = 0
-    content.SegmentsOverlap = "YES" if kind == "FRACTIONAL" and result.probabilities is not None else "NO"
+    soft = kind == "FRACTIONAL" and result.probabilities is not None
+    content.SegmentsOverlap = "YES" if soft or result.overlaps else "NO"
 
 
 def _dimension(content: Dataset, kind: SegKind, uid: str) -> None:
@@ -309,6 +339,24 @@ def _write_pixels(
     file.write(b"\0" * (length - written))
 
 
+def _write_runs(file: BinaryIO, result: Result, kind: SegKind, frames: tuple[SegFrame, ...]) -> None:
+    """The frames as run lengths, each an item behind an empty table of offsets. PS3.5 A.4, annex G."""
+    plane = _planes_of(result, kind)
+    columns, rows = result.series.shape
+    bits = 8 if kind == "FRACTIONAL" else 8 * result.array.dtype.itemsize
+    file.write(struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF))
+    file.write(struct.pack("<HHL", 0xFFFE, 0xE000, 0))
+    for frame in frames:
+        runs = RLELosslessEncoder.encode(
+            plane(frame).astype(f"<u{bits // 8}").tobytes(), rows=rows, columns=columns, samples_per_pixel=1,
+            bits_allocated=bits, bits_stored=bits, pixel_representation=0, number_of_frames=1,
+            photometric_interpretation="MONOCHROME2",
+        )  # fmt: skip
+        file.write(struct.pack("<HHL", 0xFFFE, 0xE000, len(runs) + len(runs) % 2))
+        file.write(runs + b"\0" * (len(runs) % 2))
+    file.write(struct.pack("<HHL", 0xFFFE, 0xE0DD, 0))
+
+
 def _pixels(result: Result, kind: SegKind, frames: tuple[SegFrame, ...]) -> Iterator[bytes]:
     plane = _planes_of(result, kind)
     if kind != "BINARY":
@@ -323,19 +371,20 @@ def _pixels(result: Result, kind: SegKind, frames: tuple[SegFrame, ...]) -> Iter
 def _planes_of(result: Result, kind: SegKind) -> Callable[[SegFrame], Array]:
     """What gives the pixels (row, column) of a frame."""
     planes = result.planes
-    values = [finding.value for finding in result.findings]
+    values = [finding.values for finding in result.findings]
 
     def labelled(frame: SegFrame) -> Array:
         return np.asarray(planes[frame.k])
 
     def filled(frame: SegFrame) -> Array:
         assert frame.finding is not None
-        return np.asarray(planes[frame.k] == values[frame.finding])
+        own = values[frame.finding]
+        return np.asarray(planes[frame.k] == own[0] if len(own) == 1 else np.isin(planes[frame.k], own))
 
     def shared(frame: SegFrame) -> Array:
         assert frame.finding is not None
         if result.probabilities is None:
             return filled(frame).astype(np.uint8) * np.uint8(FULL)
-        return _share(result.probabilities[frame.finding, :, :, frame.k].T)
+        return stored_share(result.probabilities[frame.finding, :, :, frame.k].T)
 
     return {"BINARY": filled, "LABELMAP": labelled, "FRACTIONAL": shared}[kind]

@@ -210,7 +210,7 @@ def _picture(axes: Axes, result: Result, k: int, values: Array, window: tuple[fl
     extent = (-0.5 * across, (columns - 0.5) * across, (rows - 0.5) * down, -0.5 * down)
     axes.imshow(values.T, cmap="gray", vmin=window[0], vmax=window[1], extent=extent, interpolation="nearest")
     for finding in result.findings:
-        inside = result.array[:, :, k] == finding.value
+        inside = np.isin(result.array[:, :, k], finding.values)
         for polygon in polygons(inside, keyhole=False) if inside.any() else ():
             x, y = np.concatenate([polygon, polygon[:1]]).T
             axes.plot(x * across, y * down, color=_color(finding), linewidth=1)

@@ -15,6 +15,7 @@ class Written:
     sop_uid  and the other UIDs: of DICOM objects; "" for other files
     numbers  the number that each structure has in it, by name (SegmentNumber, ROINumber)
     notes    what had to be left out or changed
+    is_soft  whether structures are probabilities in it
     """
 
     kind: str
@@ -24,3 +25,4 @@ class Written:
     series_uid: str = ""
     numbers: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    is_soft: bool = False

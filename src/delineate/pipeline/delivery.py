@@ -17,26 +17,30 @@ from delineate.clinic import (
     FhirVersion,
     Maker,
     Picking,
+    Result,
     collect,
     make_result,
     open_series,
+    with_probabilities,
 )
 from delineate.clinic import deliver as deliver_result
+from delineate.clinic.seg_writer import Compression
 from delineate.clinic.surface import SMOOTHING
 from delineate.dataset import LabelTable, ValueTable, read_label_table
 from delineate.errors import DataError
-from delineate.io import read_label_values
+from delineate.io import read_label_values, read_volume
 from delineate.io.manner import PLAIN, Manner
 from delineate.pipeline.objects import writers
 from delineate.pipeline.watch import Watch
 from delineate.progress import Progress, silent
-from delineate.space import LabelMap, LabelSchema
+from delineate.space import LabelMap, LabelSchema, Volume
 
 SegKind = Literal["BINARY", "LABELMAP", "FRACTIONAL"]
 Holes = Literal["keyhole", "xor"]
 MakerKind = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
 
 BESIDE = "labels.json"
+ROUNDED = 1e-3  # beyond 0 and 1: what interpolation and float16 leave
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class DeliveryWishes:
     fhir           versions of FHIR
     summary        a page to look at, as PDF and PNG; `summary_dicom` as an object of the study too
     names_patient  whether the page does
+    compress       how the SEG is; "none" is read everywhere
+    probabilities  a file with a channel for each structure: what a fractional SEG holds
+    regions        the regions of the labels as structures, which may overlap, in place of the labels
     mesh_smoothing pairs of steps for the surfaces in STL and GLB; 0 for none
     """
 
@@ -73,6 +80,9 @@ class DeliveryWishes:
     summary: bool = False
     summary_dicom: bool = False
     names_patient: bool = False
+    compress: Compression = "none"
+    probabilities: Path | None = None
+    regions: bool = False
 
     def check(self) -> None:
         """Refuses wishes for nothing, and for what needs something that is not wished for."""
@@ -81,6 +91,10 @@ class DeliveryWishes:
             raise DataError(
                 "nothing to deliver. Say what to write: --seg, --rtstruct, --sr, --fhir, --stl, --glb, "
                 "--summary."
+            )
+        if self.probabilities is not None and self.seg != "FRACTIONAL":
+            raise DataError(
+                "--probabilities: only a fractional SEG holds them.\n  Add --seg --seg-kind fractional."
             )
         if self.sr and self.seg is None:
             raise DataError("--sr: the report points at segments, and there are none.\n  Add --seg.")
@@ -100,12 +114,38 @@ def deliver(
         label_map = _label_map(labels, how)
         codes = Codes.shipped() if how.codes is None else Codes.shipped().extended(how.codes)
     approval = None if how.approved_by is None else Approval(how.approved_by, when)
-    result = make_result(label_map, slices, _maker(how), when=when, codes=codes, approval=approval)
+    result = make_result(
+        label_map, slices, _maker(how), when=when, codes=codes, approval=approval, regions=how.regions
+    )
+    if how.probabilities is not None:
+        result = with_probabilities(result, _probabilities(how.probabilities, result, label_map.schema))
     with watch.stage("write and read back"):
         delivery = deliver_result(result, out, writers(result, how))
     for note in delivery.notes:
         watch.say(f"note: {note}")
     return delivery
+
+
+def _probabilities(path: Path, result: Result, schema: LabelSchema) -> Volume:
+    """The channels of a file of probabilities by the names of the structures: `segment` writes them in order.
+
+    A channel for background before those of labels is left out.
+    """
+    volume = read_volume(path)
+    names = tuple(finding.name for finding in result.findings)
+    count = len(volume.array)
+    has_background = count == len(names) + 1 and not (result.overlaps or schema.regions)
+    if count != len(names) and not has_background:
+        raise DataError(
+            f"{path}: holds {count} channels; expected one for each structure ({', '.join(names)}), with or "
+            f"without background before them.\n"
+            f"  Name the file that `delineate segment --probabilities` wrote beside the labels."
+        )
+    low, high = float(volume.array.min()), float(volume.array.max())
+    if not (low >= -ROUNDED and high <= 1 + ROUNDED):
+        raise DataError(f"{path}: values of {low:g} to {high:g} are no probabilities; expected 0 to 1.")
+    array = volume.array[1:] if has_background else volume.array
+    return Volume(array, volume.geometry, names)
 
 
 def _maker(how: DeliveryWishes) -> Maker:

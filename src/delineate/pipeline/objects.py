@@ -63,7 +63,12 @@ class _Shared:
 
 def _writers(how: DeliveryWishes, shared: _Shared) -> Iterator[tuple[str, Writer]]:
     if (kind := how.seg) is not None:
-        yield "seg.dcm", lambda result, path, _: write_seg(result, path, kind, empty_frames=how.empty_frames)
+        yield (
+            "seg.dcm",
+            lambda result, path, _: write_seg(
+                result, path, kind, empty_frames=how.empty_frames, compress=how.compress
+            ),
+        )
     if (holes := how.rtstruct) is not None:
         yield "rtstruct.dcm", lambda result, path, _: write_rtstruct(result, path, holes=holes)
     if how.sr:
