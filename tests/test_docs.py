@@ -305,6 +305,7 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "choose-hardware.md": ("heads",),
     "nnunet-models.md": ("RESULTS", "scan"),
     "time-budget.md": ("heads",),
+    "networks.md": ("heads",),
     "losses.md": ("heads",),
     "model-folder.md": ("work",),
     "leakage.md": ("heads",),

@@ -91,10 +91,10 @@ def atrous(in_channels: int, out_channels: int, kernel: Edges, rate: int, norm: 
         CONVOLUTION[len(kernel)](
             in_channels,
             out_channels,
-            kernel,
-            padding=padding,
+            kernel,  # type: ignore[arg-type]
+            padding=padding,  # type: ignore[arg-type]
             dilation=rate,
-            bias=norm == "none",  # type: ignore[arg-type]
+            bias=norm == "none",
         ),
         norm_of(norm, out_channels, len(kernel)),
         nn.ReLU(inplace=True),

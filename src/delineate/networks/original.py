@@ -109,8 +109,8 @@ class _Path(nn.Module):
         self.encoder = nn.ModuleList(_twice(*w, k, norm, padded) for w, k in zip(down, kernels, strict=True))
         self.pools = nn.ModuleList(MAX_POOL[dims](s, s) for s in strides[1:])
         self.ups = nn.ModuleList(
-            TRANSPOSED[dims](a, b, s, s)
-            for (a, b), s in zip(widths, strides[1:], strict=True)  # type: ignore[arg-type]
+            TRANSPOSED[dims](a, b, s, s)  # type: ignore[arg-type]
+            for (a, b), s in zip(widths, strides[1:], strict=True)
         )
         self.decoder = nn.ModuleList(_twice(*w, k, norm, padded) for w, k in zip(up, kernels, strict=False))
 

@@ -45,10 +45,10 @@ class VNet(nn.Module):
         )
         for n, (above, here) in enumerate(pairwise(features), start=1):
             down = _taken(
-                CONVOLUTION[len(strides[n])](above, here, strides[n], strides[n]),
+                CONVOLUTION[len(strides[n])](above, here, strides[n], strides[n]),  # type: ignore[arg-type]
                 here,
                 strides[n],
-                norm,  # type: ignore[arg-type]
+                norm,
             )
             self.encoder.append(_Stage(down, here, here, kernels[n], encoder_blocks[n], norm))
         self.ups, self.decoder = nn.ModuleList(), nn.ModuleList()
