@@ -31,10 +31,8 @@ def build_network(spec: NetworkSpec, inputs: int, outputs: int, *, seed: int = 0
     In `train()` with deep supervision it returns a tuple of logits (batch, output, ...) from finest to
     coarsest; without, and in `eval()`, the finest logits. The global random generator is not touched.
     """
-    if spec.kind in MONAI:  # draws its own weights
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(seed)
-            return monai_network(spec, inputs, outputs)
+    if spec.kind in MONAI:
+        return _with_own_weights(spec, inputs, outputs, seed)
     network = blueprint(spec, inputs, outputs).to_empty(device="cpu")
     initialise(network, torch.Generator().manual_seed(seed))
     return network
@@ -42,6 +40,8 @@ def build_network(spec: NetworkSpec, inputs: int, outputs: int, *, seed: int = 0
 
 def blueprint(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
     """The network without memory for its weights (device "meta"): to count, or to load weights into."""
+    if spec.kind in MONAI:  # looks at values while it is made, and so cannot be made without
+        return _with_own_weights(spec, inputs, outputs, 0).to("meta")
     with torch.device("meta"):
         return _assembled(spec, inputs, outputs)
 
@@ -104,6 +104,13 @@ def seed_spec(kind: str) -> NetworkSpec:
     )
 
 
+def _with_own_weights(spec: NetworkSpec, inputs: int, outputs: int, seed: int) -> nn.Module:
+    """A network that draws its weights itself, here from a generator of its own."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        return monai_network(spec, inputs, outputs)
+
+
 def _assembled(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
     match spec.kind:
         case "seed_unet2d":
@@ -112,8 +119,6 @@ def _assembled(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
         case "seed_unet3d":
             _check_seed(spec)
             return SeedUNet3d(inputs, outputs)
-        case "unetr" | "swinunetr" | "segresnet":
-            return monai_network(spec, inputs, outputs)
         case "fcn8s" | "segnet" | "original_unet" | "unet3d" | "deeplabv3plus":
             return _of_one_output(spec, inputs, outputs)
         case _:
