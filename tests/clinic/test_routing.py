@@ -1,5 +1,7 @@
 """Rules say in words that people use which series go where, and why others do not."""
 
+import re
+
 import pytest
 from clinic_stacks import Stack, write_images
 from pydantic import ValidationError
@@ -13,7 +15,9 @@ def study(tmp_path):
     """A CT of 5 slices of 2 mm, and two MR series; a scout and a note that is no image."""
     folder = tmp_path / "study"
     about = {"BodyPartExamined": "ABDOMEN", "StudyDescription": "CT Abdomen"}
-    write_images(folder / "ct", Stack(), SeriesInstanceUID="1.1", SeriesDescription="Portal venous 2.0", **about)
+    write_images(
+        folder / "ct", Stack(), SeriesInstanceUID="1.1", SeriesDescription="Portal venous 2.0", **about
+    )
     mr = {"Modality": "MR", "BodyPartExamined": "HEAD"}
     write_images(folder / "t1", Stack(count=3), SeriesInstanceUID="1.2", SeriesDescription="t1 tra", **mr)
     write_images(folder / "t1c", Stack(count=4), SeriesInstanceUID="1.3", SeriesDescription="t1 tra KM", **mr)
@@ -56,12 +60,14 @@ def test_series_are_known_by_their_headers(study):
 def test_a_series_that_does_not_fit_is_told_why(study, match, reason):
     refusals = routed([rule(match=Match(**match))], study, name).refusals
     [found] = [why for _, series, why in refusals if series.startswith("Portal")]
-    assert __import__("re").fullmatch(reason, found)
+    assert re.fullmatch(reason, found)
 
 
 def test_case_does_not_matter_and_patterns_are_those_of_files(study):
     assert going(study, rule(match=Match(series=("PORTAL*",)))) == [("r", "Portal venous 2.0")]
-    assert going(study, rule(match=Match(modality=("c?",), without=("LOCALIZER",)))) == [("r", "Portal venous 2.0")]
+    assert going(study, rule(match=Match(modality=("c?",), without=("LOCALIZER",)))) == [
+        ("r", "Portal venous 2.0")
+    ]
 
 
 def test_a_series_may_go_to_several_models(study):

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib import util
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -113,3 +115,15 @@ def terminal() -> Terminal:
 def leftovers() -> Callable[[Path], list[Path]]:
     """Names what was never finished below a folder."""
     return lambda folder: [path for path in folder.rglob("*") if is_partial(path)]
+
+
+@pytest.fixture(scope="session")
+def pacs() -> ModuleType:
+    """A phantom study, and a real Orthanc to keep it (pacs.py)."""
+    spec = util.spec_from_file_location("stories_pacs", Path(__file__).with_name("pacs.py"))
+    assert spec is not None
+    module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    assert spec.loader is not None
+    spec.loader.exec_module(module)
+    return module

@@ -21,7 +21,9 @@ class Slow:
 
 
 def message(contents, boundary="b1"):
-    pieces = [b"--%b\r\nContent-Type: application/dicom\r\n\r\n%b\r\n" % (boundary.encode(), c) for c in contents]
+    pieces = [
+        b"--%b\r\nContent-Type: application/dicom\r\n\r\n%b\r\n" % (boundary.encode(), c) for c in contents
+    ]
     return b"".join(pieces) + b"--%b--\r\n" % boundary.encode()
 
 

@@ -24,7 +24,10 @@ def test_a_file_is_kept_under_references(queue, make_file):
     assert not names(queue, "spool")
     listed = " ".join(str(path) for path in queue.folder.rglob("*"))
     assert "1.2.3" not in listed.replace(str(queue.folder), "")
-    assert (queue.folder.stat().st_mode & 0o777, (queue.folder / "key").stat().st_mode & 0o777) == (0o700, 0o600)
+    assert (queue.folder.stat().st_mode & 0o777, (queue.folder / "key").stat().st_mode & 0o777) == (
+        0o700,
+        0o600,
+    )
 
 
 def test_the_same_file_twice_is_one(queue, make_file):
@@ -71,7 +74,9 @@ def test_the_dead_say_why_and_come_back_by_hand(queue, make_file):
     study = queue.receive(make_file()).study
     queue.complete(study, 0.0)
     folder = queue.take(0.0)
-    queue.bury(folder, queue.visit(folder).but(failures=3, not_before=9e9), Reason(kind="DataError", message="m"))
+    queue.bury(
+        folder, queue.visit(folder).but(failures=3, not_before=9e9), Reason(kind="DataError", message="m")
+    )
     assert {name: reason.message for name, reason in queue.dead().items()} == {f"{study}.1": "m"}
     (queue.folder / "dead" / f"{study}.1").rename(queue.folder / "ready" / f"{study}.1")
     folder = queue.take(0.0)
@@ -149,4 +154,6 @@ def test_files_that_come_while_a_study_moves_are_in_one_visit_or_the_next(queue:
         queue.complete(study, 0.0)
     last = max((queue.folder / "ready").iterdir(), key=lambda path: int(path.suffix[1:]))
     assert len(list(last.glob(IMAGES))) == len(contents)
-    assert len({os.stat(path).st_ino for path in (queue.folder / "ready").glob(f"*/{IMAGES}")}) == len(contents)
+    assert len({os.stat(path).st_ino for path in (queue.folder / "ready").glob(f"*/{IMAGES}")}) == len(
+        contents
+    )

@@ -14,7 +14,9 @@ JSON = "application/dicom+json"
 
 
 def studies(*uids):
-    return json.dumps([{"0020000D": {"vr": "UI", "Value": [uid]}, "00100010": {"vr": "PN"}} for uid in uids]).encode()
+    return json.dumps(
+        [{"0020000D": {"vr": "UI", "Value": [uid]}, "00100010": {"vr": "PN"}} for uid in uids]
+    ).encode()
 
 
 @pytest.fixture
