@@ -44,6 +44,7 @@ from delineate.evaluation.follow_up import read_days
 from delineate.io import read_geometry, write_labels, write_volume
 from delineate.io.disk import write_json
 from delineate.pipeline import MeasureWishes, PlanWishes, Unwatched, evaluate_folders, run
+from delineate.pipeline.service import read_service
 from delineate.space import Geometry, LabelMap, LabelSchema, Volume
 from delineate.space.phantoms import balls, head
 
@@ -311,6 +312,7 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "leakage.md": ("heads",),
     "deidentify.md": ("series",),
     "deliver-to-the-hospital.md": ("series", "labels"),
+    "connect-a-pacs.md": ("series",),
     "dicom-training-data.md": ("download",),
     "audit-log.md": ("series",),
     "compare-two-models.md": ("references", "predicted_old", "predicted_newer", "other"),
@@ -381,7 +383,7 @@ class Reader:
             case "sh":
                 for line in block.text.splitlines():
                     self.type(line, f"{self.page.name}:{block.line}")
-            case "json" | "csv":
+            case "json" | "csv" | "toml":
                 self.save(block)
             case "text" | "":
                 if block.title:
@@ -422,6 +424,8 @@ class Reader:
                 assert isinstance(Splits.read(file, Dataset.open(self.folder / "heads")), Splits)
             case "visits.csv":
                 assert read_days(file)
+            case "listen.toml":
+                assert read_service(file).rules
             case "gate.csv":
                 assert read_gate(file).criteria
             case "curve.csv":
@@ -437,7 +441,7 @@ class Reader:
         """Makes the files of a tree: the first line is its root, two spaces go a folder down."""
         parents: list[str] = []
         later = {
-            (self.folder / other.title) for other in blocks(self.page) if other.language in ("json", "csv")
+            (self.folder / other.title) for other in blocks(self.page) if other.language in ("json", "csv", "toml")
         }
         for line in block.text.splitlines():
             depth, name = (len(line) - len(line.lstrip())) // 2, line.strip()
@@ -542,7 +546,8 @@ def test_every_folder_has_its_reference_page():
 
 def test_the_readme_names_every_verb():
     verbs = {command.name for command in app.registered_commands}
-    table = set(re.findall(r"^\| `([\w-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    table = {verb for row in rows for verb in re.findall(r"`([\w-]+)", row)}
     assert table | {"run"} == verbs
 
 
