@@ -103,7 +103,8 @@ def test_two_series_for_one_channel_are_refused(study):
     ("options", "message"),
     [
         ({}, "matches every series"),
-        ({"match": {"modality": ["CT"]}, "seg": None, "rtstruct": None}, "writes nothing"),
+        ({"match": {"modality": ["CT"]}, "seg": "none"}, "sr points at the segments of seg"),
+        ({"match": {"modality": ["CT"]}, "seg": "none", "rtstruct": "none", "sr": False}, "writes nothing"),
         ({"match": {"modality": ["CT"]}, "drawn_on": "T1"}, "drawn_on is none of its channels"),
         ({"match": {"thickness_mm": [3, 1]}}, r"expected \[least, most\]"),
         ({"match": {"modalty": ["CT"]}}, "Extra inputs are not permitted"),

@@ -1,4 +1,4 @@
-"""Studies come in, meet their models, and their results go back: once, also when something fails meanwhile."""
+"""Studies come in, meet their models, and results go back: once, also when something fails meanwhile."""
 
 import threading
 import time
@@ -123,7 +123,7 @@ def world(tmp_path, finished):
 def test_a_study_is_segmented_and_everybody_gets_the_result(world, tmp_path, finished):
     world.receive(slices())
     assert world.work() == {"done": 1}
-    assert sorted(to for to, _ in world.got) == ["first", "first", "second", "second"]
+    assert sorted(to for to, _ in world.got) == ["first"] * 3 + ["second"] * 3
     assert world.uids("first") == world.uids("second")
     folder = tmp_path / "series"
     folder.mkdir()
@@ -170,7 +170,7 @@ def test_more_of_a_study_is_done_with_what_came_before(world):
     sent = [read(content) for to, content in world.got if to == "first"]
     contours = [item for item in sent if item.Modality == "RTSTRUCT"]
     assert [images_of(item) for item in contours] == [12, 16]
-    assert len(set(world.uids("first"))) == 4
+    assert len(set(world.uids("first"))) == 6
 
 
 def images_of(contours):
@@ -183,7 +183,7 @@ def test_a_study_of_which_more_came_before_its_turn_is_done_once(world):
     world.receive(slices()[:12])
     world.receive(slices()[12:])
     assert world.work() == {"done": 2}
-    assert len(world.uids("first")) == 2
+    assert len(world.uids("first")) == 3
     assert "more of the study came: done with all of it" in "\n".join(world.said)
 
 
@@ -191,7 +191,7 @@ def test_an_archive_that_is_away_gets_the_same_result_later_and_others_get_it_on
     world.failing = {"second"}
     world.receive(slices())
     assert world.work() == {"ready": 1}
-    assert len(world.uids("first")) == 2
+    assert len(world.uids("first")) == 3
     world.failing.clear()
     assert world.work() == {"ready": 1}  # not yet
     world.now += 10
@@ -215,7 +215,7 @@ def test_patience_with_an_archive_ends_in_dead_and_moving_back_begins_anew(world
     dead.rename(world.queue.folder / "ready" / dead.name)
     assert world.work() == {"done": 2}
     assert world.uids("first") == world.uids("second")
-    assert len(world.uids("first")) == 2
+    assert len(world.uids("first")) == 3
 
 
 def test_what_is_wrong_with_the_data_is_given_up_at_once(world):

@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path):
 
 
 def test_models_are_opened_before_anything_is_taken_in(tmp_path, finished):
-    with pytest.raises(RecordError, match="rule balls: .*model"):
+    with pytest.raises(RecordError, match=r"rule balls: .*model"):
         check_service(read_service(write(tmp_path, GOOD)))
     ours = GOOD.replace('"model"', f'"{finished / "model"}"')
     with pytest.raises(

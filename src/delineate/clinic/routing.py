@@ -99,6 +99,8 @@ class Rule(Record):
     match     what a series must be
     channels  channel of the model -> what its series must be beside that; for models of several series
     drawn_on  the channel whose series the result refers to; the first one if not said
+    sr        volumes and diameters as a report that points at the segments
+    regions   the regions of the labels as structures, in place of the labels
     send_to   names of archives; those of the whole configuration if not said
     """
 
@@ -107,8 +109,10 @@ class Rule(Record):
     match: Match = Match()
     channels: dict[str, Match] = Field(default_factory=dict)
     drawn_on: str | None = None
-    seg: Literal["binary", "labelmap"] | None = "binary"
-    rtstruct: Literal["keyhole", "xor"] | None = "keyhole"
+    seg: Literal["binary", "labelmap", "none"] = "binary"
+    rtstruct: Literal["keyhole", "xor", "none"] = "keyhole"
+    sr: bool = True
+    regions: bool = False
     codes: Path | None = None
     send_to: tuple[str, ...] | None = None
 
@@ -116,7 +120,9 @@ class Rule(Record):
     def _sound(self) -> Self:
         if self.match.is_empty and not self.channels:
             raise ValueError('matches every series; say what it is for, at least match.modality = ["CT"]')
-        if self.seg is None and self.rtstruct is None:
+        if self.seg == "none" and self.sr:
+            raise ValueError("sr points at the segments of seg; write a seg, or say sr = false")
+        if self.seg == self.rtstruct == "none":
             raise ValueError("writes nothing; say seg or rtstruct")
         if self.drawn_on is not None and self.drawn_on not in self.channels:
             raise ValueError(f"drawn_on is none of its channels: {', '.join(self.channels) or 'it has none'}")

@@ -36,7 +36,7 @@ from delineate.clinic.delivery import FILE
 from delineate.clinic.routing import Route, SeriesFacts, routed, study_series
 from delineate.errors import ArchiveError, DataError, Error, GeometryError
 from delineate.io.disk import file_digest
-from delineate.pipeline.delivery import DeliveryWishes, deliver
+from delineate.pipeline.delivery import DeliveryWishes, SegKind, deliver
 from delineate.pipeline.polling import Poller
 from delineate.pipeline.scans import segment
 from delineate.pipeline.service import GIGABYTE, Service
@@ -50,6 +50,7 @@ TURN_S = 1.0  # between two looks at the queue
 TIDY_S = 3600.0
 FROM_DATA = (DataError, GeometryError)  # trying again changes nothing
 RESULTS = "results"
+SEG_KINDS: dict[str, SegKind | None] = {"binary": "BINARY", "labelmap": "LABELMAP", "none": None}
 FOREVER = 1e18
 
 
@@ -161,8 +162,10 @@ class Desk:
         scans = [folder / series for series in job.series]
         segment(rule.model, scans, labels, SegmentWishes(device=self.service.device), Unwatched())
         how = DeliveryWishes(
-            seg=None if rule.seg is None else ("BINARY" if rule.seg == "binary" else "LABELMAP"),
-            rtstruct=rule.rtstruct,
+            seg=SEG_KINDS[rule.seg],
+            rtstruct=None if rule.rtstruct == "none" else rule.rtstruct,
+            sr=rule.sr,
+            regions=rule.regions,
             model=rule.model,
             codes=rule.codes,
         )
@@ -326,7 +329,7 @@ def _identity(route: Route) -> str:
     facts = {
         "images": [each.content for each in route.series],
         "model": _digest(rule.model),
-        "written": [rule.name, rule.seg, rule.rtstruct],
+        "written": [rule.name, rule.seg, rule.rtstruct, rule.sr, rule.regions],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -57,7 +57,7 @@ def test_credentials_do_not_travel_in_the_open(secret):
 
 def test_credentials_that_others_may_read_are_refused(secret):
     secret.chmod(0o644)
-    with pytest.raises(DataError, match=r"others than you may read .*chmod 600"):
+    with pytest.raises(DataError, match=r"others than you may read (.|\n)*chmod 600"):
         read_credentials(secret)
 
 

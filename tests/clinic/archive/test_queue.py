@@ -1,6 +1,5 @@
 """Nothing that was received is lost, nothing is done twice, and no name of a folder names anybody."""
 
-import os
 import threading
 
 import pytest
@@ -154,6 +153,4 @@ def test_files_that_come_while_a_study_moves_are_in_one_visit_or_the_next(queue:
         queue.complete(study, 0.0)
     last = max((queue.folder / "ready").iterdir(), key=lambda path: int(path.suffix[1:]))
     assert len(list(last.glob(IMAGES))) == len(contents)
-    assert len({os.stat(path).st_ino for path in (queue.folder / "ready").glob(f"*/{IMAGES}")}) == len(
-        contents
-    )
+    assert len({path.stat().st_ino for path in (queue.folder / "ready").glob(f"*/{IMAGES}")}) == len(contents)

@@ -78,14 +78,7 @@ class Access(Record):
         """How certificates are checked; None where nothing is encrypted."""
         if not (self.tls or self.address.startswith("https://")):
             return None
-        try:
-            context = ssl.create_default_context(cafile=self.authority)
-            if self.certificate is not None:
-                context.load_cert_chain(self.certificate)
-        except OSError as error:  # ssl.SSLError is one
-            files = " or ".join(str(file) for file in (self.authority, self.certificate) if file)
-            raise DataError(f"{files}: is no certificate in PEM form that can be used: {error}.") from None
-        return context
+        return tls(ssl.Purpose.SERVER_AUTH, self.authority, self.certificate)
 
     def authorization(self) -> str | None:
         """What the header Authorization says; read anew each time, so that it can be renewed."""
@@ -139,6 +132,20 @@ def kind_of(address: str) -> Literal["web", "node"]:
         f"{shown}: is no address of an archive. Expected https://host/dicom-web or AETITLE@host:port "
         f"(names and passwords go into a file: credentials)"
     )
+
+
+def tls(purpose: ssl.Purpose, authority: Path | None, certificate: Path | None) -> ssl.SSLContext:
+    """How certificates are checked and which one is shown; where `authority` is named, one must be shown."""
+    try:
+        context = ssl.create_default_context(purpose, cafile=authority)
+        if certificate is not None:
+            context.load_cert_chain(certificate)
+    except OSError as error:  # ssl.SSLError is one
+        files = " or ".join(str(file) for file in (authority, certificate) if file)
+        raise DataError(f"{files}: is no certificate in PEM form that can be used: {error}.") from None
+    if authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def read_credentials(path: Path) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made when it is imported
 
-from delineate.clinic.archive.access import ANYBODY, Receive, Title
+from delineate.clinic.archive.access import ANYBODY, Receive, Title, tls
 from delineate.clinic.archive.wire import AT_ONCE
 from delineate.errors import DataError
 
@@ -54,12 +54,14 @@ def receiver(
     ours.require_calling_aet = [] if ANYBODY in where.callers else list(where.callers)
     ours.maximum_associations = MOST_CALLERS
     ours.network_timeout = SILENCE_S
+    certified = where.certificate is not None
+    encrypted = tls(ssl.Purpose.CLIENT_AUTH, where.authority, where.certificate) if certified else None
     try:
         server = ours.start_server(
             (where.host, where.port),
             block=False,
             evt_handlers=[(evt.EVT_C_STORE, store), AT_ONCE],
-            ssl_context=_tls(where),
+            ssl_context=encrypted,
         )
     except OSError as error:
         raise DataError(
@@ -71,13 +73,3 @@ def receiver(
         yield int(server.server_address[1])
     finally:
         ours.shutdown()
-
-
-def _tls(where: Receive) -> ssl.SSLContext | None:
-    if where.certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=where.authority)
-    context.load_cert_chain(where.certificate)
-    if where.authority is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

@@ -7,6 +7,7 @@ could carry credentials elsewhere), and nothing is believed to be stored that th
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -119,6 +120,11 @@ class WebArchive:
         )
         try:
             yield connection
+        except ssl.SSLCertVerificationError as error:
+            raise ArchiveError(
+                f"{self.access.address}: shows a certificate that we do not trust ({error.verify_message}).\n"
+                f"  Name a PEM file with who signed it: authority."
+            ) from None
         except (HTTPException, ConnectionError, TimeoutError) as error:
             raise Busy(f"{self.access.address}: does not answer ({_words(error)})") from None
         except OSError as error:
