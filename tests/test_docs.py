@@ -441,7 +441,9 @@ class Reader:
         """Makes the files of a tree: the first line is its root, two spaces go a folder down."""
         parents: list[str] = []
         later = {
-            (self.folder / other.title) for other in blocks(self.page) if other.language in ("json", "csv", "toml")
+            (self.folder / other.title)
+            for other in blocks(self.page)
+            if other.language in ("json", "csv", "toml")
         }
         for line in block.text.splitlines():
             depth, name = (len(line) - len(line.lstrip())) // 2, line.strip()

@@ -1,9 +1,9 @@
-"""Serves OHIF and an archive's DICOMweb from one address of this machine, so that a browser lets them talk.
+"""Serves OHIF and an archive's DICOMweb from one address of this machine: a browser then lets them talk.
 
     python docs/how-to/ohif.py DIST http://127.0.0.1:8042/dicom-web --port 3000
 
-DIST is the folder `dist` of the npm package @ohif/app. Nothing is fetched from elsewhere. Meant for looking at
-results on one's own machine; a hospital puts a web server with a login in its place.
+DIST is the folder `dist` of the npm package @ohif/app. Nothing is fetched from elsewhere. Meant for looking
+at results on one's own machine; a hospital puts a web server with a login in its place.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import mimetypes
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 ROOT = "/dicom-web"
@@ -52,11 +53,11 @@ mimetypes.add_type("application/wasm", ".wasm")
 class Handler(SimpleHTTPRequestHandler):
     """Files of OHIF; what begins with /dicom-web goes to the archive."""
 
-    def __init__(self, *args, archive: str, **options) -> None:
+    def __init__(self, *args: Any, archive: str, **options: Any) -> None:
         self.archive = urlsplit(archive.rstrip("/"))
         super().__init__(*args, **options)
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that the library looks for
+    def do_GET(self) -> None:
         """A file, the archive's answer, or the page of OHIF for all its own addresses."""
         path = urlsplit(self.path).path
         if path.startswith(ROOT):
@@ -68,7 +69,7 @@ class Handler(SimpleHTTPRequestHandler):
                 self.path = "/index.html"
             super().do_GET()
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """OHIF stores what was drawn in it."""
         self.pass_on()
 
@@ -102,7 +103,7 @@ class Handler(SimpleHTTPRequestHandler):
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         super().end_headers()
 
-    def log_message(self, *args) -> None:
+    def log_message(self, *args: Any) -> None:
         """Says nothing: addresses name studies."""
 
 

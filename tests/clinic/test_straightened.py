@@ -61,7 +61,7 @@ def test_labels_of_the_even_grid_come_back_onto_the_original_slices(tmp_path, de
     truth = inside_ball(slice_places(series), centre)
     ours = result.array > 0
     assert ours.shape == (24, 28, 9 - len(missing))
-    assert 2 * (ours & truth).sum() / (ours.sum() + truth.sum()) > 0.95  # of pixels as large as a seventh of it
+    assert 2 * (ours & truth).sum() / (ours.sum() + truth.sum()) > 0.95  # pixels are a seventh of it
     off = slice_places(series)[ours].mean(axis=0) - slice_places(series)[truth].mean(axis=0)
     assert np.abs(off).max() < 0.15  # mm, of pixels of 1 mm
     made = write_seg(result, tmp_path / "seg.dcm")
