@@ -24,7 +24,7 @@ def command(
         None,
         "--try",
         metavar="DIR",
-        help="Only say which models the study in this folder would go to, and why.",
+        help="Only say to which models this study would go, and why.",
     ),
     status: bool = typer.Option(
         False, "--status", help="Only say how many studies are where, and what failed."

@@ -14,7 +14,7 @@ NAME = "send"
 
 def command(
     context: typer.Context,
-    files: list[Path] = typer.Argument(help="DICOM files, or folders with them."),
+    files: list[Path] = typer.Argument(help="Files, or folders with them."),
     to: str = typer.Option(..., "--to", help=archives.ADDRESS),
     credentials: Path | None = archives.CREDENTIALS,
     authority: Path | None = archives.AUTHORITY,

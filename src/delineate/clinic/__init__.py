@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         make_result,
         with_probabilities,
     )
+    from delineate.clinic.routing import Match, Route, Routing, Rule, SeriesFacts, routed, study_series
     from delineate.clinic.rtstruct_reader import read_rtstruct
     from delineate.clinic.rtstruct_writer import write_rtstruct
     from delineate.clinic.seg_reader import read_seg
@@ -56,12 +57,17 @@ __all__ = [
     "Finding",
     "Key",
     "Maker",
+    "Match",
     "Measured",
     "Measurements",
     "Picked",
     "Picking",
     "Result",
+    "Route",
+    "Routing",
+    "Rule",
     "Series",
+    "SeriesFacts",
     "Structure",
     "Surface",
     "Surfaces",
@@ -81,6 +87,8 @@ __all__ = [
     "read_key",
     "read_rtstruct",
     "read_seg",
+    "routed",
+    "study_series",
     "surfaces",
     "with_probabilities",
     "write_encapsulated",
@@ -106,6 +114,7 @@ _find = lazy(
         "picking": ("Picked", "Picking", "pick"),
         "privacy": ("Key", "Wishes", "deidentify", "make_key", "read_key"),
         "result": ("Approval", "Finding", "Maker", "Result", "Tracking", "make_result", "with_probabilities"),
+        "routing": ("Match", "Route", "Routing", "Rule", "SeriesFacts", "routed", "study_series"),
         "rtstruct_reader": ("read_rtstruct",),
         "rtstruct_writer": ("write_rtstruct",),
         "seg_reader": ("read_seg",),

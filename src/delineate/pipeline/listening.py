@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
-from delineate.clinic import audit, routing
+from delineate.clinic import Route, Rule, SeriesFacts, audit, routed, study_series
 from delineate.clinic.archive import (
     Archive,
     Job,
@@ -33,7 +33,6 @@ from delineate.clinic.archive import (
     receiver,
 )
 from delineate.clinic.delivery import FILE
-from delineate.clinic.routing import Route, SeriesFacts, routed, study_series
 from delineate.errors import ArchiveError, DataError, Error, GeometryError
 from delineate.io.disk import file_digest
 from delineate.pipeline.delivery import DeliveryWishes, SegKind, deliver
@@ -172,7 +171,7 @@ class Desk:
         when = datetime.fromtimestamp(self.clock(), UTC).astimezone()
         deliver(labels, folder / job.drawn_on, out, how, Unwatched(), when)
 
-    def _rule(self, job: Job) -> routing.Rule:
+    def _rule(self, job: Job) -> Rule:
         for rule in self.service.rules:
             if rule.name == job.rule:
                 return rule

@@ -13,9 +13,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from delineate.clinic import Codes, Rule
 from delineate.clinic.archive import Access, Receive
-from delineate.clinic.codes import Codes
-from delineate.clinic.routing import Rule
 from delineate.errors import Error, RecordError
 from delineate.record import Record
 

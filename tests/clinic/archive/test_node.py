@@ -1,6 +1,7 @@
 """DIMSE: what is sent arrives byte for byte, callers are let in by name, refusals are said."""
 
 import socket
+import sys
 
 import pydicom
 import pytest
@@ -12,8 +13,9 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from delineate.clinic import archive
 from delineate.clinic.archive import Access, NodeArchive, Receive, receiver
-from delineate.errors import ArchiveError, DataError
+from delineate.errors import ArchiveError, DataError, MissingPackage
 
 OURS = Receive(port=0, callers=("DELINEATE", "CT1"))
 
@@ -102,6 +104,17 @@ def test_a_port_that_is_taken_is_said():
         receiver(OURS.but(port=port), lambda content, caller: None),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", ["NodeArchive", "receiver"])
+def test_a_missing_package_is_named_with_the_way_around_it(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "pynetdicom", None)
+    for module in ("node", "scp", "wire"):
+        monkeypatch.delitem(sys.modules, f"delineate.clinic.archive.{module}", raising=False)
+    with pytest.raises(
+        MissingPackage, match=r"pip install 'delineate\[dicom\]'(.|\n)*DICOMweb works without it"
+    ):
+        getattr(archive, name)
 
 
 def archive_of(find=None, move=None):

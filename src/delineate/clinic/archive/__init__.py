@@ -75,12 +75,13 @@ def __getattr__(name: str) -> Any:
     try:
         return _find(name)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "pynetdicom":
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("pydicom", "pynetdicom"):
             raise
+        other = "\n  DICOMweb works without it: name the archive by its https:// address."
         raise MissingPackage(
-            "C-STORE, C-FIND and C-MOVE need pynetdicom, which is not installed:  "
-            "pip install 'delineate[dicom]'\n"
-            "  DICOMweb works without it: name the archive by its https:// address."
+            f"archives are spoken with through {missing}, which is not installed:  "
+            f"pip install 'delineate[dicom]'{other if missing == 'pynetdicom' else ''}"
         ) from None
 
 
