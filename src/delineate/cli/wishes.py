@@ -67,7 +67,12 @@ Memory = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Size = Annotated[Preset, typer.Option(help="Residual encoders of size M, L, XL, or plain.")]
 Other = Annotated[
-    Network | None, typer.Option("--network", help="A network of the literature instead of the U-Net.")
+    Network | None,
+    typer.Option(
+        "--network",
+        metavar="NAME",
+        help=f"Another network than the planned U-Net: {', '.join(name.value for name in Network)}.",
+    ),
 ]
 Folds = Annotated[str | None, typer.Option(help="Which folds to train: 0 or 0,1,2,3,4.")]
 Use = Annotated[str | None, typer.Option(help="Which configurations to train: 2d,3d_fullres.")]
