@@ -212,9 +212,9 @@ def _theirs(work: Path, array: Any) -> Any:
         )
         for n in range(1, int(array.max()) + 1)
     ]
-    pixels = np.ascontiguousarray(array.transpose(2, 1, 0))
 
     def write(path: Path, kind: str) -> None:
+        pixels = np.ascontiguousarray(array.transpose(2, 1, 0))
         made = highdicom.seg.Segmentation(
             images, pixels, kind, about, highdicom.UID(), 1, highdicom.UID(), 1, "m", "m", "1", "1"
         )

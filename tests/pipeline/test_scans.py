@@ -1,12 +1,18 @@
 import shutil
+from datetime import datetime
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
+from delineate.clinic import Maker, make_result, open_series
 from delineate.errors import DataError
-from delineate.io import read_label_values, read_volume
+from delineate.io import Manner, read_label_values, read_volume
 from delineate.pipeline import SegmentWishes, Unwatched, segment
 from delineate.pipeline.scans import probabilities_file
+from delineate.space import LabelMap, LabelSchema
+from delineate.space.phantoms import balls
 
 
 def test_a_scan_a_folder_and_a_dataset_give_the_same_labels(tmp_path, finished, balls_folder):
@@ -90,3 +96,43 @@ def test_a_kind_of_file_that_is_not_written_is_refused_before_the_work(tmp_path,
     scan = balls_folder / "imagesTr" / "ball_01_0000.nii.gz"
     with pytest.raises(DataError, match=r"o\.dcm: labels are written as .*, not as \.dcm"):
         segment(finished / "model", [scan], tmp_path / "o.dcm", SegmentWishes(), Unwatched())
+
+
+def write_leaning(folder, degrees: float):
+    """A series of 16 slices, each shifted against the last within its plane."""
+    pixels = (100 * balls(np.random.default_rng(3), size=16)[0].array[0]).clip(0).astype(np.uint16)
+    folder.mkdir()
+    for k in range(16):
+        item = Dataset()
+        item.file_meta = FileMetaDataset()
+        item.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        item.SOPClassUID, item.SOPInstanceUID = MRImageStorage, f"1.2.4.{k + 1}"
+        item.SeriesInstanceUID, item.Modality = "1.2.3", "MR"
+        item.StudyInstanceUID, item.FrameOfReferenceUID, item.PatientID = "1.2.1", "1.2.2", "phantom"
+        item.Rows = item.Columns = 16
+        item.SamplesPerPixel, item.PhotometricInterpretation = 1, "MONOCHROME2"
+        item.BitsAllocated, item.BitsStored, item.HighBit, item.PixelRepresentation = 16, 16, 15, 0
+        item.ImagePositionPatient = [0, round(k * float(np.tan(np.radians(degrees))), 4), k]
+        item.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        item.PixelSpacing, item.SliceThickness = [1, 1], 1
+        item.PixelData = pixels[:, :, k].T.tobytes()
+        item.save_as(folder / f"{k:03d}.dcm", enforce_file_format=True)
+    return folder
+
+
+def test_leaning_slices_are_straightened_when_asked_and_the_label_file_says_so(tmp_path, finished):
+    folder, out = write_leaning(tmp_path / "series", 15.0), tmp_path / "labels.nii.gz"
+    with pytest.raises(DataError, match=r"(?s)shift by 15\.0 degrees.*--straighten"):
+        segment(finished / "model", [folder], out, SegmentWishes(), Unwatched())
+    assert not out.exists()
+    how = SegmentWishes(reading=Manner(straighten=True))
+    segment(finished / "model", [folder], out, how, Unwatched())
+    found = read_label_values(out)
+    assert found.geometry.shape == (16, 21, 16)
+    assert any(note.startswith("straightened, as asked: the gantry was tilted") for note in found.notes)
+    everywhere = np.ones_like(found.array)  # whatever a model of six steps found
+    labels = LabelMap(everywhere, found.geometry, LabelSchema.of("liver"), found.notes)
+    result = make_result(labels, open_series(folder), Maker(), when=datetime(2026, 1, 1))
+    assert result.array.shape == (16, 16, 16)
+    assert result.array.all()  # every pixel of the original slices lies on the even grid
+    assert any("straightened, as asked" in note for note in result.notes)

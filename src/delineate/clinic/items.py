@@ -58,3 +58,9 @@ def raw_sequence(
     """A sequence for a pydicom data set, which writes it as it is."""
     tag, value = Tag(keyword), b"".join(item(content) for content in items)
     return tag, RawDataElement(tag, "SQ", len(value), value, 0, implicit, True)
+
+
+def written_as_is(content: Dataset, *, implicit: bool) -> None:
+    """Tells pydicom that raw elements are as the file will be: else it parses and encodes them anew."""
+    charset = content._character_set  # noqa: SLF001 - what pydicom compares with, and tells nobody
+    content.set_original_encoding(implicit, True, charset)

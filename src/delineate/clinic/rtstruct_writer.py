@@ -24,7 +24,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from delineate.clinic.contours import Polygon, polygons
 from delineate.clinic.header import coded, date, header, series_number, short, time
-from delineate.clinic.items import MOST, element, encoded, raw_sequence, sequence
+from delineate.clinic.items import MOST, element, encoded, raw_sequence, sequence, written_as_is
 from delineate.clinic.result import Finding, Result, Uids, new_uid
 from delineate.clinic.series import Reference, Series
 from delineate.clinic.written import Written
@@ -67,6 +67,7 @@ def write_rtstruct(
     content[tag] = raw
     content.RTROIObservationsSequence = Items([_observed(f, numbers[f.name]) for f in result.findings])
     _approval(content, result)
+    written_as_is(content, implicit=True)
     with replacing(path) as temporary:
         dcmwrite(temporary, content, enforce_file_format=True)
     return Written("RTSTRUCT", path, RTSTRUCT, sop_uid, series_uid, numbers, notes)

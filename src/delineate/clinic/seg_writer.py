@@ -30,7 +30,7 @@ from delineate.clinic.codes import Code
 from delineate.clinic.color import to_cielab
 from delineate.clinic.deflated import deflate
 from delineate.clinic.header import coded, date, header, series_number, short, time
-from delineate.clinic.items import MOST, element, encoded, raw_sequence, sequence
+from delineate.clinic.items import MOST, element, encoded, raw_sequence, sequence, written_as_is
 from delineate.clinic.result import Finding, Result, Uids, new_uid
 from delineate.clinic.series import Reference, Series
 from delineate.clinic.written import Written
@@ -76,6 +76,7 @@ def write_seg(
     _references(content, result.series, frames)
     content.SegmentSequence = Items(_segments(result, kind, numbers))
     _groups(content, result.series, frames)
+    written_as_is(content, implicit=False)
     if compress == "rle":
         content.file_meta.TransferSyntaxUID = RLELossless
     with replacing(path) as temporary:
@@ -162,7 +163,7 @@ def _describe(content: Dataset, result: Result, kind: SegKind) -> None:
         content.SegmentationFractionalType = "PROBABILITY" if soft else "OCCUPANCY"
         content.MaximumFractionalValue = FULL
     if kind == "LABELMAP":
-        content.PixelPaddingValue = 0
+        content.add_new("PixelPaddingValue", "US", 0)  # pydicom would settle US or SS while it parses all
     soft = kind == "FRACTIONAL" and result.probabilities is not None
     content.SegmentsOverlap = "YES" if soft or result.overlaps else "NO"
 
