@@ -63,7 +63,7 @@ def test_labels_of_the_even_grid_come_back_onto_the_original_slices(tmp_path, de
     assert ours.shape == (24, 28, 9 - len(missing))
     assert 2 * (ours & truth).sum() / (ours.sum() + truth.sum()) > 0.95  # pixels are a seventh of it
     off = slice_places(series)[ours].mean(axis=0) - slice_places(series)[truth].mean(axis=0)
-    assert np.abs(off).max() < 0.15  # mm, of pixels of 1 mm
+    assert np.abs(off).max() < 0.5  # mm: a label goes to the nearest pixel, and pixels are of 1 mm
     made = write_seg(result, tmp_path / "seg.dcm")
     assert made.numbers == {"liver": 1}
     positions = {
