@@ -234,15 +234,20 @@ def memory(command: list[str], done: dict[str, object]) -> list[int]:
 
 
 def largest_difference(ours: dict[str, list[float]], theirs: dict[str, list[float]], tool: str) -> float:
-    """Over all measures that both have. More than rounding in single precision stops the benchmark.
+    """Over all measures that both have. More than rounding stops the benchmark.
 
-    SimpleITK's Hausdorff distance is of all voxels, so at most that of borders, and mostly the same.
+    SimpleITK's Hausdorff distance is of all voxels, so at most that of borders, and mostly the same. MONAI gets
+    false positives as what is left of sums over the grid, in single precision: its precision is good to 1e-3.
     """
-    pairs = [pair for m in theirs for pair in zip(ours[m], theirs[m], strict=False)]
-    apart = max(abs(mine - other) / max(1, abs(other)) for mine, other in pairs)
-    if apart > 1e-5 and (tool != "SimpleITK" or any(mine < other - 1e-5 for mine, other in pairs)):
-        raise RuntimeError(f"the values differ: {ours} and {theirs}")
-    return float(f"{apart:.1g}")
+    found = 0.0
+    for name, values in theirs.items():
+        for mine, other in zip(ours[name], values, strict=False):
+            apart = abs(mine - other) / max(1, abs(other))
+            found = max(found, apart)
+            is_equal = apart < (1e-3 if (tool, name) == ("MONAI", "precision") else 1e-5)
+            if not is_equal and (tool != "SimpleITK" or mine < other):
+                raise RuntimeError(f"the values of {name} differ: {mine} and {other}")
+    return float(f"{found:.1g}")
 
 
 def made(work: Path, edge: int, count: int) -> Path:
