@@ -236,8 +236,8 @@ def memory(command: list[str], done: dict[str, object]) -> list[int]:
 def largest_difference(ours: dict[str, list[float]], theirs: dict[str, list[float]], tool: str) -> float:
     """Over all measures that both have. More than rounding stops the benchmark.
 
-    SimpleITK's Hausdorff distance is of all voxels, so at most that of borders, and mostly the same. MONAI gets
-    false positives as what is left of sums over the grid, in single precision: its precision is good to 1e-3.
+    SimpleITK's Hausdorff distance is of all voxels, so at most that of borders, and mostly the same. MONAI
+    gets false positives as what is left of sums over the grid, in single precision: good to 1e-3.
     """
     found = 0.0
     for name, values in theirs.items():
