@@ -1,4 +1,4 @@
-"""The sarcoma patient: CT, PET and MR with contours, from a download to a training set."""
+"""The sarcoma patient: CT, PET and MR with contours, from a download to a training set, beside others."""
 
 import json
 import shutil
