@@ -6,6 +6,7 @@ import pytest
 from clinic_stacks import Stack, blobs, result_of, rewritten, write_images
 
 from delineate.clinic import open_series, read_rtstruct, read_seg, write_rtstruct, write_seg
+from delineate.clinic.seg_reader import unpacked
 from delineate.errors import DataError, GeometryError
 
 
@@ -57,6 +58,26 @@ def test_the_same_segment_in_nrrd_has_the_same_voxels(shared_data, name):
     series = open_series(folder / "image")
     found = read_seg(next((folder / "seg").iterdir()), series)
     assert found.structures[0].voxels == int((read_label_values(file).array > 0).sum())
+
+
+def test_every_encoding_of_a_segment_has_its_voxels(shared_data):
+    """Little and big endian, run lengths of single bits, frames that end within a byte, JPEG 2000."""
+    folder = shared_data / "dicom_pydicom"
+    plain = read_seg(folder / "liver.dcm").labels().array
+    assert plain.sum() == 107098
+    for name in ("liver_expb", "liver_rle"):
+        assert np.array_equal(read_seg(folder / f"{name}.dcm").labels().array, plain), name
+    cut = read_seg(folder / "liver_nonbyte_aligned.dcm").labels().array
+    assert cut.shape == (510, 510, 3)
+    assert cut.sum() == 107098
+    packed = read_seg(folder / "liver_nonbyte_aligned_j2k.dcm").labels().array
+    assert np.array_equal(packed, cut)
+
+
+def test_run_lengths_of_bytes_are_unpacked():
+    runs = bytes([2, 7, 8, 9, 128, 254, 5, 0, 1])
+    assert list(unpacked(runs, 7)) == [7, 8, 9, 5, 5, 5, 1]
+    assert list(unpacked(runs, 5)) == [7, 8, 9, 5, 5]
 
 
 @pytest.mark.parametrize("name", ["noppv", "ppv5"])

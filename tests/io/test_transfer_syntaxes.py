@@ -1,9 +1,11 @@
 """Every file of pydicom's collection is read, or refused with a reason: a table of what becomes of each."""
 
+import numpy as np
 import pytest
 
 from delineate.errors import DataError
-from delineate.io import read_volume
+from delineate.io import read_film, read_volume
+from delineate.io.dicom import planes_of
 
 NO_PLACE = "do not say where in the patient they lie"
 SEG = "is a segmentation"
@@ -29,6 +31,15 @@ REFUSED = {  # file -> why
     "liver_rle": SEG,
 }  # fmt: skip
 
+FILMS = [name for name in REFUSED if name.endswith("2frame")]
+LOSSLESS = (  # the same pixels in several encodings: RLE, JPEG-LS, JPEG 2000, big and little endian, plain
+    ("emri_small_RLE", "emri_small_jpeg_2k_lossless", "emri_small_jpeg_ls_lossless"),
+    ("MR2_J2KR", "MR2_UNCR"), ("US1_J2KR", "US1_UNCR"), ("693_J2KR", "693_UNCR"),
+    ("OBXXXX1A_2frame", "OBXXXX1A_expb_2frame", "OBXXXX1A_rle_2frame"),
+    ("SC_rgb_2frame", "SC_rgb_expb_2frame"), ("SC_rgb_32bit_2frame", "SC_rgb_expb_32bit_2frame"),
+    ("SC_rgb_16bit", "SC_rgb_expb_16bit"), ("liver", "liver_expb"),
+)  # fmt: skip
+
 
 @pytest.mark.parametrize("name", READ)
 def test_what_can_be_read_is_read(shared_data, name):
@@ -45,3 +56,25 @@ def test_what_is_no_scan_is_refused_with_its_reason(shared_data, name):
 def test_the_table_names_every_file(shared_data):
     there = {path.stem for path in (shared_data / "dicom_pydicom").glob("*.dcm")}
     assert there == READ.keys() | REFUSED.keys()
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_what_is_a_film_is_read_as_one(shared_data, name):
+    film = read_film(shared_data / "dicom_pydicom" / f"{name}.dcm")
+    assert [picture.array.shape[0] for picture in film] == [3, 3]
+
+
+@pytest.mark.parametrize("names", LOSSLESS, ids=lambda names: names[0])
+def test_an_encoding_without_loss_gives_the_pixels_of_every_other(shared_data, names):
+    """Of the whole file, also where no volume can be made of it."""
+    found = [
+        planes_of(shared_data / "dicom_pydicom" / f"{name}.dcm", (0, 1)[: count(names)]) for name in names
+    ]
+    first, *others = (np.stack(list(planes)) for planes in found)
+    assert first.any()
+    assert all(np.array_equal(first, other) for other in others)
+
+
+def count(names):
+    """Frames to look at."""
+    return 1 if names[0].startswith(("MR2", "US1", "693", "SC_rgb_16")) else 2

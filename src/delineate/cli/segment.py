@@ -46,6 +46,12 @@ def command(
     pet: Pet = typer.Option(
         Pet.suv, help="Values of DICOM PET: SUV by body weight, or as stored (Bq/ml, counts)."
     ),
+    film: bool = typer.Option(
+        False,
+        "--film",
+        help="A DICOM film (ultrasound loop): its pictures are planes, one after the other. Without it films "
+        "are refused.",
+    ),
     step: float = typer.Option(0.5, min=0.1, max=1.0, help="Step between windows, in patches."),
     precision: Precision = typer.Option(
         Precision.auto, help="What networks compute in; auto: bf16 where the machine multiplies it."
@@ -63,7 +69,7 @@ def command(
         cleanup=cleanup,
         step=step,
         precision=precision.value,
-        reading=Manner(straighten=straighten, pet=pet.value),
+        reading=Manner(straighten=straighten, pet=pet.value, film=film),
     )
     for path in pipeline.segment(model, scans, out, how, show):
         show.result(str(path))

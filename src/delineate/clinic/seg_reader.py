@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import iter_pixels
-from pydicom.uid import UID
+from pydicom.uid import UID, RLELossless
 
 from delineate.clinic.annotation import Annotation, Patch, Structure, full_grid, unique_names
 from delineate.clinic.codes import Code
@@ -35,6 +36,8 @@ SEG, LABELMAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
 BACKGROUND = ("125040", "DCM")
 HALF = 0.5  # of the highest value: from here on a pixel of a fractional segment is in
 SAME_COSINE = 1e-3
+RLE_HEADER = 64  # bytes before the one segment of a frame of single bits. PS3.5 G.5
+REPEATED = 128  # a count above repeats one byte, one below copies what follows
 
 
 @dataclass(frozen=True)
@@ -249,13 +252,18 @@ def _patches(
 def _planes(content: Dataset) -> Iterator[Plane]:
     """The pixels (column, row) of each frame."""
     syntax = UID(content.file_meta.TransferSyntaxUID)
+    rows, columns = int(content.Rows), int(content.Columns)
+    size, bits = rows * columns, int(content.BitsAllocated)
+    if syntax == RLELossless and bits == 1:  # pydicom 3.0 decodes whole bytes only
+        for frame in generate_frames(content.PixelData, number_of_frames=int(content.NumberOfFrames)):
+            packed = unpacked(frame[RLE_HEADER:], -(-size // 8))
+            yield np.unpackbits(packed, bitorder="little")[:size].reshape(rows, columns).T
+        return
     if syntax.is_encapsulated:
         check_codec(Path(str(content.filename)), content)
         for plane in iter_pixels(content):
             yield np.asarray(plane).T
         return
-    rows, columns = int(content.Rows), int(content.Columns)
-    size, bits = rows * columns, int(content.BitsAllocated)
     stored = np.frombuffer(content.PixelData, np.uint8)
     for number in range(int(content.NumberOfFrames)):
         if bits == 1:
@@ -266,6 +274,22 @@ def _planes(content: Dataset) -> Iterator[Plane]:
             kind = np.dtype(f"<u{width}")
             part = np.frombuffer(stored[number * size * width : (number + 1) * size * width], kind)
         yield part.reshape(rows, columns).T
+
+
+def unpacked(runs: bytes, size: int) -> npt.NDArray[np.uint8]:
+    """`size` bytes from their run lengths. PS3.5 G.3.2."""
+    whole, at = bytearray(), 0
+    while len(whole) < size:
+        count = runs[at]
+        if count < REPEATED:
+            whole += runs[at + 1 : at + 2 + count]
+            at += 2 + count
+        elif count > REPEATED:
+            whole += runs[at + 1 : at + 2] * (257 - count)
+            at += 2
+        else:  # means nothing
+            at += 1
+    return np.frombuffer(bytes(whole[:size]), np.uint8)
 
 
 # Onto the slices of a series

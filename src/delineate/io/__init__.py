@@ -19,14 +19,17 @@ from delineate.lazy import lazy
 
 if TYPE_CHECKING:
     from delineate.io.dicom import Series, find_series, read_series, split_series
+    from delineate.io.film import Film, read_film
 
 __all__ = [
     "SUFFIXES",
+    "Film",
     "LabelFile",
     "Manner",
     "Series",
     "find_series",
     "is_scan",
+    "read_film",
     "read_geometry",
     "read_label_values",
     "read_series",
@@ -39,4 +42,10 @@ __all__ = [
 
 
 # The DICOM names are loaded when they are asked for: pydicom takes a quarter of a second.
-__getattr__ = lazy(__name__, {"dicom": ("Series", "find_series", "read_series", "split_series")})
+__getattr__ = lazy(
+    __name__,
+    {
+        "dicom": ("Series", "find_series", "read_series", "split_series"),
+        "film": ("Film", "read_film"),
+    },
+)

@@ -8,7 +8,7 @@ Images without a place in the patient (ultrasound, radiographs, photographs) are
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from delineate.space import Geometry, Source, Volume
 Array = npt.NDArray[Any]
 
 CT = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
+PALETTE = tuple(f"{color}PaletteColorLookupTableData" for color in ("Red", "Green", "Blue"))
 PET = {"1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.128.1", "1.2.840.10008.5.1.4.1.1.130"}
 
 
@@ -116,12 +117,11 @@ def read_series(series: Series, manner: Manner = PLAIN) -> Volume:
     """
     if manner.straighten and (why := _crooked(series)) is not None:
         return _straightened(series, why, manner)
-    placed = layout(series)
+    placed = _film(series) if manner.film and _is_picture(series) else layout(series)
     array, unit, notes = _values(placed.frames, str(series.where), manner)
-    names = ("red", "green", "blue") if len(array) == 3 else ("image",)
     source = _source(placed)
     source = replace(source, unit=unit, notes=(*source.notes, *notes))
-    return Volume(array, placed.geometry, names, source)
+    return Volume(array, placed.geometry, picture_names(len(array)), source)
 
 
 def _is_picture(series: Series) -> bool:
@@ -148,10 +148,9 @@ def _straightened(series: Series, why: str, manner: Manner) -> Volume:
     even = slices.even
     planes = f"{len(ordered)} slices became {even.shape[2]} planes {even.spacing[2]:.3g} mm apart"
     said = f"straightened, as asked: {why}; {planes}, interpolated between the slices"
-    names = ("red", "green", "blue") if len(array) == 3 else ("image",)
     files = tuple(str(path) for path in dict.fromkeys(frame.file for frame in ordered))
     source = Source(files=files, unit=unit, notes=(*series.notes, said, *notes))
-    return Volume(slices.image_on_even(array), even, names, source)
+    return Volume(slices.image_on_even(array), even, picture_names(len(array)), source)
 
 
 def layout(series: Series) -> Stack:
@@ -198,20 +197,42 @@ def _only(path: Path) -> Series:
 
 
 def _picture(series: Series) -> Stack:
-    """One image without a place in the patient: columns to the left, rows to posterior."""
-    frame = series.frames[0]
+    """One image without a place in the patient."""
     if len(series.frames) > 1:
         raise DataError(
             f"{series.where}: {len(series.frames)} images that do not say where in the patient they lie "
             f"({series.modality}: views, or a film); expected a volume or one picture.\n"
-            f"  Export the image you want as a file of its own."
+            f"  Take the pictures of a film as planes, one after the other:  --film (delineate segment), in "
+            f"Python read_film(file); of views, export the image you want as a file of its own."
         )
+    geometry, notes = picture_grid(series.frames[0])
+    return Stack(series.frames, geometry, (*series.notes, *notes))
+
+
+def _film(series: Series) -> Stack:
+    """The images of a file without a place in the patient as planes: k is time."""
+    count = len(series.frames)
+    if len(series.files) > 1:
+        return _picture(series)
+    geometry, notes = picture_grid(series.frames[0])
+    said = (f"{count} pictures of a film are planes, as asked: k is time, not mm",) if count > 1 else ()
+    deep = Geometry((*geometry.shape[:2], count), geometry.affine)
+    return Stack(series.frames, deep, (*series.notes, *notes, *said))
+
+
+def picture_grid(frame: Frame) -> tuple[Geometry, tuple[str, ...]]:
+    """The grid of a picture, columns to the left and rows to posterior; what was taken for its size."""
     notes = ["no place in the patient: read as a picture"]
     notes += [frame.sized] if frame.sized else []
     if frame.spacing is None or not min(frame.spacing) > 0:
         notes.append("nothing says how large a pixel is: taken as 1 mm")
-        return Stack((frame,), Geometry.of_image(frame.shape), (*series.notes, *notes))
-    return Stack((frame,), Geometry.of_image(frame.shape, frame.spacing), (*series.notes, *notes))
+        return Geometry.of_image(frame.shape), tuple(notes)
+    return Geometry.of_image(frame.shape, frame.spacing), tuple(notes)
+
+
+def picture_names(count: int) -> tuple[str, ...]:
+    """What the channels of an image are called."""
+    return ("red", "green", "blue") if count == 3 else ("image",)
 
 
 def _source(placed: Stack) -> Source:
@@ -265,7 +286,7 @@ def pixels_of(frames: Frames) -> Array:
     values: Array | None = None
     for path in dict.fromkeys(frame.file for frame in frames):
         numbers = [frame.number for frame in frames if frame.file == path]
-        for number, plane in zip(numbers, _decoded(path, numbers), strict=True):
+        for number, plane in zip(numbers, planes_of(path, numbers), strict=True):
             k = place[path, number]
             plane = plane if common else rescales[k].applied(plane)
             values = np.empty((len(frames), *plane.shape), plane.dtype) if values is None else values
@@ -297,13 +318,17 @@ def _rescale(frame: Frame) -> Rescale:
         raise DataError(f"{frame.file}: {error}\n  Export the series again.") from None
 
 
-def _decoded(path: Path, numbers: list[int]) -> list[Array]:
+def planes_of(path: Path, numbers: Sequence[int]) -> Iterator[Array]:
+    """The frames of a file as they are stored, (row, column[, colour]), each decoded when it is its turn."""
     content = dataset(path)
     with reading(path, "DICOM pixels"), quiet("pydicom"):
         _name_syntax(content)
         check_codec(path, content)
-        planes = iter_pixels(content, indices=numbers)
-        return [_looked_up(np.array(plane), content) for plane in planes]
+        planes = iter_pixels(content, indices=list(numbers))
+    for _ in numbers:
+        with reading(path, "DICOM pixels"), quiet("pydicom"):
+            plane = _looked_up(np.array(next(planes)), content)
+        yield plane
 
 
 def _name_syntax(content: Dataset) -> None:
@@ -336,5 +361,17 @@ def _looked_up(plane: Array, content: Dataset) -> Array:
     if "ModalityLUTSequence" in content:
         plane = apply_modality_lut(plane, content)
     elif content.get("PhotometricInterpretation") == "PALETTE COLOR":
-        plane = apply_color_lut(plane, content)
+        plane = apply_color_lut(plane, _palette(content))
     return plane.astype(plane.dtype.newbyteorder("="), copy=False)
+
+
+def _palette(content: Dataset) -> Dataset:
+    """The tables of a palette in this machine's byte order, which pydicom 3 takes for granted."""
+    tables = [name for name in PALETTE if name in content]
+    if content.original_encoding[1] or content[tables[0]].VR != "OW":
+        return content
+    swapped = Dataset()
+    swapped.update({name: content[name] for name in content.dir("PaletteColor")})
+    for name in tables:
+        setattr(swapped, name, np.frombuffer(content[name].value, ">u2").astype("<u2").tobytes())
+    return swapped

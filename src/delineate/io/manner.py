@@ -15,10 +15,12 @@ class Manner:
     straighten  slices that lean, are unevenly spaced or lack one are interpolated onto an even upright grid
     pet         "suv": values of PET become SUV by body weight, or the series is refused with what is missing;
                 "stored": in the unit of the file
+    film        the pictures of a film (an ultrasound loop) become planes along k, which is then time
     """
 
     straighten: bool = False
     pet: PetValues = "suv"
+    film: bool = False
 
 
 PLAIN = Manner()
