@@ -158,8 +158,8 @@ def _kinds(images: Images, volumes: Sequence[Images]) -> Found:
             message=f"{len(images.frames)} pictures (views, or a film)"
             if several
             else f"a picture without a place in the patient{f'; {sized}' if sized else ''}",
-            remedy="of a film take the pictures as planes (delineate segment --film); of views, export the one "
-            "you want as a file of its own"
+            remedy="take the pictures of a film as planes (delineate segment --film); of views, export the "
+            "one you want as a file of its own"
             if several
             else "nothing to do",
         )

@@ -371,7 +371,10 @@ def _palette(content: Dataset) -> Dataset:
     if content.original_encoding[1] or content[tables[0]].VR != "OW":
         return content
     swapped = Dataset()
-    swapped.update({name: content[name] for name in content.dir("PaletteColor")})
-    for name in tables:
-        setattr(swapped, name, np.frombuffer(content[name].value, ">u2").astype("<u2").tobytes())
+    for name in content.dir("PaletteColor"):
+        element = content[name]
+        whole = (
+            np.frombuffer(element.value, ">u2").astype("<u2").tobytes() if name in tables else element.value
+        )
+        swapped.add_new(element.tag, element.VR, whole)
     return swapped
