@@ -37,10 +37,10 @@ from delineate.training.checkpoint import (
     weights_of,
     write_tensors,
 )
-from delineate.training.counts import count, dice_of
 from delineate.training.history import Row, Validation, append, cut
-from delineate.training.losses import Parts, make_loss, supervised
-from delineate.training.mining import Mined, Tally, hardness_of
+from delineate.training.losses import Parts
+from delineate.training.mining import Mined, Tally
+from delineate.training.objective import Objective, Segmentation
 from delineate.training.optimize import make_optimizer, set_rate
 from delineate.training.pace import Stopwatch
 from delineate.training.patience import Patience
@@ -64,6 +64,7 @@ class Task:
     batch_dice  whether the overlap is taken over the batch as one image
     basis       JSON values: all that decides what the weights become; a checkpoint made on another
                 basis is refused
+    objective   what is lowered; None is the loss of the plan, for these labels
     """
 
     training: Training
@@ -72,6 +73,14 @@ class Task:
     fold: int = 0
     basis: Basis = field(default_factory=dict)
     spacing: tuple[float, ...] | None = None
+    objective: Objective | None = None
+
+    @property
+    def lowered(self) -> Objective:
+        """What is lowered."""
+        return self.objective or Segmentation.of(
+            self.training, self.labels, batch_dice=self.batch_dice, spacing=self.spacing
+        )
 
 
 def fit(
@@ -134,8 +143,7 @@ class _Run:
         self.optimizer = make_optimizer(training, self.network.parameters(), scaled=scaled)
         self.average = averaging(self.network) if training.ema else None
         self.best: Tensors = {}
-        loss = make_loss(training, task.labels, batch_dice=task.batch_dice, spacing=task.spacing)
-        self.loss = loss.on(world.device)
+        self.objective = task.lowered.on(world.device)
         self.sums = torch.zeros(3, dtype=torch.float64, device=world.device)
         self.unread, self.unread_since_s = 0, 0.0
         self.state = self._first_state()
@@ -255,7 +263,7 @@ class _Run:
         if self.average is not None:
             follow(self.average, self.network, decay_at(self.state.step, self.training.ema))
         if self.tally is not None:
-            self.tally.add(batch, hardness_of(self.loss, logits, labels), self.world.total)
+            self.tally.add(batch, self.objective.hardness(logits, labels), self.world.total)
 
     def _graded(self, images: Tensor, labels: Tensor) -> tuple[Parts, Tensor]:
         """The loss of a batch and its finest logits; the weights have its gradient afterwards."""
@@ -265,7 +273,7 @@ class _Run:
         ]
 
         def loss(logits: Tensor | Sequence[Tensor]) -> Parts:
-            return supervised(self.loss, logits, labels, world.total)
+            return self.objective(logits, labels, world.total)
 
         if len(placed) > 1:
             return accumulated(self.module, placed, loss, self._seed, world.fabric)
@@ -341,7 +349,7 @@ class _Run:
     def _validate(self) -> Validation:
         began = self.elapsed()
         loss, counts, batches = self._validated(began)
-        result = Validation(loss=loss, dice=dice_of(counts, self.task.labels))
+        result = Validation(loss=loss, dice=self.objective.figures(counts))
         if not math.isfinite(loss):
             raise self._diverged("validation loss", loss)
         self._renew()
@@ -367,7 +375,7 @@ class _Run:
 
     @torch.no_grad()
     def _validated(self, began: float) -> tuple[float, Tensor, int]:
-        """Mean loss, counts (3, structure) and the number of batches.
+        """Mean loss, the sums that figures are made of, and the number of batches.
 
         Within a budget of minutes the first validation has a limit; what it manages is the number of
         batches from then on.
@@ -376,14 +384,14 @@ class _Run:
         limit = self.state.pace.validation_limit_s(self.training, began)
         timed = self.state.validation_batches is None and math.isfinite(limit)
         loss = torch.zeros((), dtype=torch.float64, device=self.world.device)
-        counts = torch.zeros((3, len(self.task.labels.structures)), dtype=torch.int64, device=loss.device)
+        counts = torch.zeros((), dtype=torch.int64, device=loss.device)
         done = 0
         self._judged.eval()
         with self.validation(0) as supply:
             for batch in supply:
                 parts, found = self._judge(batch)
                 loss += parts.total
-                counts += found
+                counts = counts + found
                 done += 1
                 if done == wanted or (timed and self._took(loss, began) * (1 + 1 / done) > limit):
                     break
@@ -400,7 +408,7 @@ class _Run:
         with self.world.fabric.autocast():
             logits = self._judged(_placed_images(batch.images, device))
         labels = batch.labels.to(device)
-        return self.loss(logits, labels, self.world.total), count(logits, labels, self.loss.coding)
+        return self.objective(logits, labels, self.world.total), self.objective.counted(logits, labels)
 
     def _write_row(self, rate: float, validation: Validation | None) -> None:
         state = self.state
