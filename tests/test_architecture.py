@@ -14,7 +14,7 @@ LAYERS = [
     ["errors"],
     ["record", "progress", "lazy", "page"],
     ["space"],
-    ["io"],
+    ["io", "shift"],
     ["dataset"],
     ["planning"],
     ["preparation", "networks", "evaluation"],
