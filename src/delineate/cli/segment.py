@@ -56,6 +56,11 @@ def command(
     precision: Precision = typer.Option(
         Precision.auto, help="What networks compute in; auto: bf16 where the machine multiplies it."
     ),
+    fast: bool = typer.Option(
+        False,
+        "--fast",
+        help="Seek structures on a coarse grid, look closely only at the box around them; the labels say so.",
+    ),
 ) -> None:
     """Segment new scans: labels on the grid of each scan."""
     from delineate import pipeline
@@ -70,6 +75,7 @@ def command(
         step=step,
         precision=precision.value,
         reading=Manner(straighten=straighten, pet=pet.value, film=film),
+        fast=fast,
     )
     for path in pipeline.segment(model, scans, out, how, show):
         show.result(str(path))

@@ -4,19 +4,21 @@ The scan is prepared exactly as the training cases were; windows slide over it; 
 scan's grid plane by plane, where the best label wins at once. There is never an array of (class, i, j, k),
 unless probabilities are asked for. Besides the prepared scan and the labels, memory holds per configuration
 
-    classes x (patch along one axis) x (the grid along the other two)  x 4 bytes   sums of windows
-    classes x (one plane of the scan)                                  x 4 bytes   a few times
+    features x (patch along one axis) x (the grid along the other two)  x 4 bytes   sums of windows
+    features x (one plane of the scan)                                  x 4 bytes   a few times
 
-with the axis chosen so that this is least. Several configurations advance in step, so that their
+with the axis chosen so that this is least. Features are those that the last layer of the networks weighs,
+or the classes where these are fewer: see `head`. Several configurations advance in step, so that their
 probabilities are averaged plane by plane.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
 from typing import Self
@@ -28,17 +30,21 @@ from torch import nn
 
 from delineate.errors import ModelError
 from delineate.inference.cleanup import cleaned
+from delineate.inference.fast import fast_verdict
+from delineate.inference.head import Head, split
+from delineate.inference.live import Clock, Frame, Live, LiveResult
 from delineate.inference.mirror import axes_of
 from delineate.inference.prediction import Prediction
 from delineate.inference.predictor import Predictor
 from delineate.inference.source import Source
 from delineate.inference.stage import Stage, best_axis
 from delineate.inference.verdict import Verdict, decided
+from delineate.networks.degraded import Degraded, degraded_note
 from delineate.networks.model import CleanUp, Model, load_network, required
 from delineate.networks.precision import Precision, autocast_type, device_of
 from delineate.planning.plan import Plan
 from delineate.preparation.align import indices
-from delineate.preparation.prepared import Upright, interpolation, respaced, upright
+from delineate.preparation.prepared import Upright, interpolation, lacks, respaced, upright
 from delineate.progress import Progress, silent
 from delineate.space import Geometry, LabelMap, Volume, resample
 from delineate.space.resampling import inside
@@ -58,6 +64,8 @@ class Segmenter:
     precision    what convolutions compute in; "auto" is bf16 where the device multiplies it
     batch        windows predicted at once; None is as many as fill the device
     temperature  of the probabilities that are kept: above 1, less sure than the networks. Labels stay
+    degraded     what a missing channel costs, where that was measured
+    fast         whether structures are sought on a coarse grid first, and only their box is looked at closely
     """
 
     plan: Plan
@@ -69,6 +77,8 @@ class Segmenter:
     precision: Precision = "auto"
     batch: int | None = None
     temperature: float = 1.0
+    fast: bool = False
+    degraded: Degraded | None = None
 
     def __post_init__(self) -> None:
         needed = required(self.plan)
@@ -98,6 +108,7 @@ class Segmenter:
         mirror: bool = False,
         precision: Precision = "auto",
         cleanup: bool = True,
+        fast: bool = False,
     ) -> Self:
         """The segmenter in a model folder, which is verified first; loading runs no code."""
         model = Model.open(folder)
@@ -110,6 +121,8 @@ class Segmenter:
             mirror=mirror,
             precision=precision,
             temperature=model.calibration.temperature if model.calibration else 1.0,
+            fast=fast,
+            degraded=model.degraded,
         )
 
     def segment(
@@ -121,16 +134,43 @@ class Segmenter:
         progress       called after each row of windows
 
         Raises:
-            ModelError: the scan has other channels than the model reads, or in another order.
+            ModelError: the scan has other channels than the model reads, or in another order, or lacks one
+                that the model did not learn to do without.
         """
         check_channels(scan, self.plan)
+        missing = lacks(scan, self.plan)
         there = upright(scan, self.plan)
-        verdict = self._verdict(there, self.plan.use, there.cropped, progress, keep=probabilities)
+        if self.fast:
+            verdict, notes = fast_verdict(self, there, progress, keep=probabilities)
+        else:
+            verdict = self.verdict(there, self.plan.use, there.cropped, progress, keep=probabilities)
+            notes = ()
+        if missing:
+            names = [channel.name for channel in self.plan.channels]
+            notes = (*notes, degraded_note(missing, names, self.degraded))
         values = resample(verdict.values, there.cropped, scan.geometry, order=0, outside=0)
-        labels = LabelMap(values, scan.geometry, self.plan.labels)
+        labels = LabelMap(values, scan.geometry, self.plan.labels, notes)
         if self.cleanup is not None:
             labels = cleaned(labels, self.cleanup)
-        return Prediction(labels, self._volume(verdict, there.cropped, scan.geometry))
+        return Prediction(labels, self._volume(verdict, there.cropped, scan.geometry), missing)
+
+    def stream(
+        self,
+        frames: Iterable[Volume | Frame],
+        *,
+        deadline_ms: float,
+        warm_up: Geometry | None = None,
+        clock: Clock = time.perf_counter,
+    ) -> Iterator[LiveResult]:
+        """Labels of 2D frames in their order, each before its deadline or marked as what it is.
+
+        warm_up  the grid of the frames: every working size is done on it a few times before the first frame
+                 is asked for; None: the first frame pays for the cold start
+        """
+        live = Live(self, deadline_ms=deadline_ms, clock=clock)
+        if warm_up is not None:
+            live.warm_up(warm_up)
+        yield from live.results(frames)
 
     def previous(self, scan: Volume, name: str, *, progress: Progress = silent) -> Indices:
         """What the cascade stage `name` reads besides the scan: label indices on its prepared grid.
@@ -145,10 +185,10 @@ class Segmenter:
         if configuration.previous is None:
             raise ModelError(f"{name} is no cascade: it reads the labels of no other configuration.")
         onto, _ = interpolation(there.cropped, configuration, order=1)
-        verdict = self._verdict(there, (configuration.previous,), onto, progress, keep=False)
+        verdict = self.verdict(there, (configuration.previous,), onto, progress, keep=False)
         return indices(verdict.values, self.plan.labels)
 
-    def _verdict(
+    def verdict(
         self, there: Upright, names: Sequence[str], onto: Geometry, progress: Progress, *, keep: bool
     ) -> Verdict:
         """What the configurations say together, on a grid of the turned and cropped scan."""
@@ -170,10 +210,11 @@ class Segmenter:
         cascaded = configuration.previous is not None
         previous = self._previous(there, name, progress) if cascaded else None
         prepared = respaced(there, configuration)
-        device = device_of(self.device)
+        device, outputs = device_of(self.device), len(self.plan.labels.outputs)
+        networks, head = self._split[name]
         predict = Predictor(
-            networks=self.networks[name],
-            outputs=len(self.plan.labels.outputs),
+            networks=networks,
+            outputs=outputs if head is None else head.features,
             slice_axis=configuration.slice_axis,
             mirror_axes=axes_of(self.plan.training.mirror_axes, configuration.slice_axis)
             if self.mirror
@@ -187,9 +228,17 @@ class Segmenter:
             geometry=prepared.geometry,
             patch=configuration.patch,
             predict=predict,
+            head=head,
             batch=self.batch or predict.batch(configuration.patch),
             step=self.step,
+            across=configuration.sampling.across,
         )
+
+    @cached_property
+    def _split(self) -> Mapping[str, tuple[Sequence[nn.Module], Head | None]]:
+        """Per configuration what is predicted, window by window, and what makes logits of it."""
+        outputs = len(self.plan.labels.outputs)
+        return {name: split(networks, outputs) for name, networks in self.networks.items()}
 
     def _volume(self, verdict: Verdict, cropped: Geometry, scan: Geometry) -> Volume | None:
         if verdict.probabilities is None:
@@ -217,10 +266,18 @@ def warmed(
 def check_channels(scan: Volume, plan: Plan) -> None:
     """Refuses a scan whose channels are not those that the model reads, in that order."""
     expected = tuple(channel.name for channel in plan.channels)
-    if scan.channels == expected:
+    if scan.channels and scan.channels == tuple(n for n in expected if n not in lacks(scan, plan)):
         return
     shuffled = sorted(scan.channels) == sorted(expected)
     what = "the channels are in another order" if shuffled else "this scan has other channels"
+    if set(scan.channels) < set(expected):
+        absent = [name for name in expected if name not in scan.channels]
+        learnt = f"only {', '.join(plan.dispensable)}" if plan.dispensable else "none"
+        raise ModelError(
+            f"{' and '.join(absent)} is missing: the model reads {', '.join(expected)} and learnt to do "
+            f"without {learnt}, got {', '.join(scan.channels)}{scan.source.note}. Give every channel, or use a "
+            "model that was trained with --channel-dropout."
+        )
     raise ModelError(
         f"{what}: the model reads {', '.join(expected)}, got {', '.join(scan.channels)}{scan.source.note}. "
         f"Give one image per channel in the model's order; where only the names differ, name them when "

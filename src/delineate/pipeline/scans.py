@@ -41,6 +41,7 @@ def segment(
             mirror=mirror,
             cleanup=how.cleanup,
             precision=how.precision,
+            fast=how.fast,
         )
     if how.probabilities and segmenter.temperature != 1:
         watch.say(f"probabilities are at the temperature of the model, {segmenter.temperature:.3f}")
@@ -56,7 +57,9 @@ def segment(
                 scan = _scan(case, segmenter.plan, how.reading)
                 _say_notes(case, scan, watch)
                 found = segmenter.segment(scan, probabilities=how.probabilities)
-                labels = replace(found.labels, notes=scan.source.notes)
+                labels = replace(found.labels, notes=(*scan.source.notes, *found.labels.notes))
+                for note in found.labels.notes:
+                    watch.say(f"{case.id}: {note}")
                 write_labels(labels, files[case.id])
                 if found.probabilities is not None:
                     write_volume(found.probabilities, probabilities_file(files[case.id]))

@@ -112,6 +112,7 @@ class SegmentWishes:
     step       between windows, in patches
     precision  what networks compute in; "auto" is bf16 where the device multiplies it
     reading    how DICOM series are read where there is a choice
+    fast       seek structures on a coarse grid, and look closely only at the box around them
     """
 
     device: str = "cpu"
@@ -121,3 +122,4 @@ class SegmentWishes:
     step: float = 0.5
     precision: Precision = "auto"
     reading: Manner = PLAIN
+    fast: bool = False
