@@ -8,7 +8,7 @@ mixed; within a plane each axis is read on its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from delineate.preparation.prepared import thick_axis
 from delineate.space import Geometry
 from delineate.space.resampling import AxisRead, parallel_reads
 
+Across = Literal["nearest", "interpolated"]  # thick slices
 EVEN = 1e-3  # voxels: positions nearer than this to those of a stretched axis are read as such
 
 
@@ -76,11 +77,13 @@ class InPlane:
 class Planes:
     """Planes (class, a, b) of the grid `onto`, across `axis`, to be asked for in ascending order."""
 
-    def __init__(self, stream: PlaneSource, source: Geometry, onto: Geometry, axis: int) -> None:
+    def __init__(
+        self, stream: PlaneSource, source: Geometry, onto: Geometry, axis: int, across: Across = "nearest"
+    ) -> None:
         reads = parallel_reads(source, onto)
         if reads is None or [read.axis for read in reads] != [0, 1, 2]:
             raise GeometryError(f"{source!r} and {onto!r} do not run along the same axes")
-        thick = thick_axis(source.spacing, onto.spacing)
+        thick = thick_axis(source.spacing, onto.spacing) if across == "nearest" else None
         orders = [0 if n == thick else 1 for n in range(3)]
         a, b = (n for n in range(3) if n != axis)
         self._stream = stream

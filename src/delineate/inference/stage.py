@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from delineate.inference.planes import Planes
+from delineate.inference.head import Head, Told
+from delineate.inference.planes import Across, Planes, PlaneSource
 from delineate.inference.predictor import Predictor
 from delineate.inference.source import Source
 from delineate.inference.stream import Stream, joined, slab_values
@@ -21,7 +22,9 @@ class Stage:
     """What is needed to give logits on any grid of the scan.
 
     geometry  the network's grid
+    head      what makes logits of features, where the networks give these
     batch     windows predicted at once
+    across    thick slices: the nearest one, or interpolated
     """
 
     name: str
@@ -31,6 +34,8 @@ class Stage:
     predict: Predictor
     batch: int
     step: float
+    across: Across = "nearest"
+    head: Head | None = None
 
     def windows(self, axis: int) -> Windows:
         """The windows, in rows across `axis`."""
@@ -45,10 +50,11 @@ class Stage:
         """How many numbers are in memory while rows run across `axis`."""
         return slab_values(self.windows(axis), self.predict.outputs, self.batch)
 
-    def onto(self, grid: Geometry, axis: int, done: Callable[[], None]) -> Planes:
+    def onto(self, grid: Geometry, axis: int, done: Callable[[], None]) -> PlaneSource:
         """The logits on another grid, plane by plane across `axis`; `done` is called after each row."""
         stream = Stream(self.source, self.windows(axis), self.predict, self.batch, done)
-        return Planes(stream, self.geometry, grid, axis)
+        planes = Planes(stream, self.geometry, grid, axis, self.across)
+        return planes if self.head is None else Told(planes, self.head)
 
 
 def best_axis(stages: Sequence[Stage], onto: Geometry) -> int:

@@ -203,13 +203,17 @@ class Decoder(nn.Module):
     def forward(self, skips: list[Tensor]) -> Tensor | tuple[Tensor, ...]:
         """Logits from the encoder's features (full resolution first, bottleneck last).
 
-        While training with deep supervision a tuple, finest first; else the finest logits only.
+        While training with deep supervision a tuple, finest first; else the finest logits only. Features are
+        taken out of `skips` when it is their turn: what nobody needs any more takes no memory.
         """
-        x, joined = skips[-1], []
+        x, joined, supervised = skips.pop(), [], self.training and self.deep_supervision
         for level in reversed(range(len(self.stages))):
-            x = self.stages[level](torch.cat((self.ups[level](x), skips[level]), dim=1))
-            joined.append(x)
-        if self.training and self.deep_supervision:
+            x = torch.cat((self.ups[level](x), skips.pop()), dim=1)
+            for block in self.stages[level]:  # type: ignore[attr-defined]
+                x = block(x)
+            if supervised:
+                joined.append(x)
+        if supervised:
             return tuple(head(x) for head, x in zip(self.heads, reversed(joined), strict=True))
         return self.heads[0](x)  # type: ignore[no-any-return]
 
