@@ -23,8 +23,7 @@ from delineate.record import Record
 from delineate.space import Geometry, LabelMap, Volume
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from delineate.inference.engine import Engine
     from delineate.inference.segmenter import Segmenter
 
 Flag = Literal["full", "reduced", "repeated", "dropped"]
@@ -144,7 +143,7 @@ class Live:
     ) -> None:
         if deadline_ms <= 0:
             raise PlanError(f"a deadline is some milliseconds after a frame came, got {deadline_ms:g}")
-        if tuple(factors) != tuple(sorted({1.0, *factors})):
+        if tuple(factors) != tuple(sorted({1.0, *factors})) or factors[0] != 1:
             raise PlanError(f"factors begin with 1 and rise, for example {FACTORS}; got {tuple(factors)}")
         self._at = {factor: _working(segmenter, factor) for factor in factors}
         self._deadline_s, self._repeat_s, self._clock = deadline_ms / 1000, repeat_ms / 1000, clock
@@ -191,6 +190,7 @@ class Live:
         factor = self._pace.fitting(arrived + self._deadline_s - self._clock(), pixels)
         if factor is None and self._idle >= PROBE:  # else a slow moment would never end
             factor = self._pace.factors[-1]
+            self._pace.forget()
         if factor is None:
             self._idle += 1
             return self._without(frame, arrived, grid, "no working size fits into the time left")
@@ -296,7 +296,7 @@ def _working(segmenter: Segmenter, factor: float) -> Segmenter:
             f"delineate plan DATASET RUN --use 2d"
         )
     smaller = coarser(plan, flat[0], factor, smaller=True)
-    networks: dict[str, Sequence[nn.Module]] = {flat[0]: segmenter.networks[flat[0]]}
+    networks: dict[str, Sequence[Engine]] = {flat[0]: segmenter.networks[flat[0]]}
     return replace(segmenter, plan=smaller, networks=networks, fast=False)
 
 

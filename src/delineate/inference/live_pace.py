@@ -39,6 +39,10 @@ class Pace:
         if count >= 2:
             self._slowness.append(each / self._least[factor] if self._least[factor] > 0 else 1.0)
 
+    def forget(self) -> None:
+        """How slow the machine was is long ago: the next frame tells."""
+        self._slowness.clear()
+
     @property
     def is_known(self) -> bool:
         """Whether any size was measured more than once."""
