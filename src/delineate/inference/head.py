@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from delineate.inference.engine import Engine
 from delineate.inference.planes import PlaneSource
 from delineate.networks.split import Trunks, last_layer, without_last_layer
 
@@ -34,20 +35,21 @@ class Head:
         return self.weight.shape[1]
 
 
-def split(networks: Sequence[nn.Module], outputs: int) -> tuple[Sequence[nn.Module], Head | None]:
+def split(networks: Sequence[Engine], outputs: int) -> tuple[Sequence[Engine], Head | None]:
     """What is predicted window by window, and what makes logits of it afterwards.
 
     The networks themselves and None, unless their last layers read fewer features than there are classes.
     The mean over folds of sums of features is a sum of the features of all folds.
     """
-    layers = [last_layer(network) for network in networks]
+    of_torch = [network for network in networks if isinstance(network, nn.Module)]
+    layers = [last_layer(network) for network in of_torch]
     heads = [layer for layer in layers if layer is not None and layer.out_channels == outputs]
     if len(heads) < len(networks) or sum(layer.in_channels for layer in heads) >= outputs:
         return networks, None
     with torch.no_grad():
         weights = torch.cat([layer.weight.flatten(1) for layer in heads], dim=1) / len(heads)
         bias = torch.stack([_bias(layer) for layer in heads]).mean(dim=0)
-    trunks = Trunks([without_last_layer(network) for network in networks])
+    trunks = Trunks([without_last_layer(network) for network in of_torch])
     return (trunks,), Head(weights.float(), bias.float())
 
 

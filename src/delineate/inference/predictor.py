@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from delineate.errors import ModelError
+from delineate.inference.engine import Engine
 from delineate.inference.mirror import mirrored
 
 FEATURES = 32  # at full resolution: what a network holds of each voxel of a patch, roughly
@@ -20,14 +21,14 @@ BATCH = 2**26  # values at full resolution in one batch: 256 MB in float32
 class Predictor:
     """The networks of one configuration.
 
-    networks     one per fold; their logits are averaged
+    networks     one per fold, of whatever engine; their logits are averaged
     outputs      classes that each must give
     slice_axis   the axis of (i, j, k) that 2D networks do not see
     mirror_axes  spatial axes of the network's patch to average over
-    autocast     what convolutions compute in; None is float32
+    autocast     what torch's convolutions compute in; None is float32
     """
 
-    networks: Sequence[nn.Module]
+    networks: Sequence[Engine]
     outputs: int
     slice_axis: int | None
     mirror_axes: tuple[int, ...]
@@ -56,7 +57,7 @@ class Predictor:
     def _least(self) -> int:
         """Two in 3D in float32 on a CPU: torch convolves a single small patch thirty times slower."""
         slow = self.device.type == "cpu" and self.autocast is None and self.slice_axis is None
-        return 2 if slow else 1
+        return 2 if slow and any(isinstance(network, nn.Module) for network in self.networks) else 1
 
     def _mean(self, x: Tensor) -> Tensor:
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):

@@ -30,6 +30,7 @@ from torch import nn
 
 from delineate.errors import ModelError
 from delineate.inference.cleanup import cleaned
+from delineate.inference.engines import Engine, EngineWish, Runtime, choose
 from delineate.inference.fast import fast_verdict
 from delineate.inference.head import Head, split
 from delineate.inference.live import Clock, Frame, Live, LiveResult
@@ -56,8 +57,8 @@ Indices = npt.NDArray[np.int16]  # (i, j, k) 0 background, n the n-th label of t
 class Segmenter:
     """A plan and its trained networks.
 
-    networks     per configuration one network per fold, on `device`; the configurations in the plan's `use`
-                 are averaged, and what a cascade builds on is run before it
+    networks     per configuration one network per fold, on `device`, or what another engine makes of it;
+                 configurations in the plan's `use` are averaged, and what a cascade builds on runs before
     cleanup      what is removed afterwards; None leaves everything
     step         longest step between windows, as a share of the patch
     mirror       whether to average over mirrored copies, along the axes that were mirrored in training
@@ -69,7 +70,7 @@ class Segmenter:
     """
 
     plan: Plan
-    networks: Mapping[str, Sequence[nn.Module]]
+    networks: Mapping[str, Sequence[Engine]]
     cleanup: CleanUp | None = None
     device: str = "cpu"
     step: float = 0.5
@@ -99,7 +100,7 @@ class Segmenter:
         return cls(plan, networks, device=device)
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - each of these is a decision of its own
         cls,
         folder: Path | str,
         *,
@@ -109,12 +110,20 @@ class Segmenter:
         precision: Precision = "auto",
         cleanup: bool = True,
         fast: bool = False,
+        engine: EngineWish = "torch",
+        cache: Path | None = None,
     ) -> Self:
-        """The segmenter in a model folder, which is verified first; loading runs no code."""
+        """The segmenter in a model folder, which is verified first; loading runs no code.
+
+        engine  what computes; "auto" is the fastest here, measured once if there is a `cache` to remember it
+        cache   a folder for what other engines make of networks, so that it is made once
+        """
         model = Model.open(folder)
+        wished = Runtime("torch", precision, device, cache)
+        name = choose(model, wished).engine if engine == "auto" else engine
         return cls(
             plan=model.plan,
-            networks=model.networks(device),
+            networks=Runtime(name, precision, device, cache).networks(model),
             cleanup=model.cleanup if cleanup else None,
             device=device,
             step=step,
@@ -220,7 +229,7 @@ class Segmenter:
             if self.mirror
             else (),
             device=device,
-            autocast=autocast_type(self.precision, device),
+            autocast=autocast_type(self.precision, device) if modules(networks) else None,
         )
         return Stage(
             name=name,
@@ -235,7 +244,7 @@ class Segmenter:
         )
 
     @cached_property
-    def _split(self) -> Mapping[str, tuple[Sequence[nn.Module], Head | None]]:
+    def _split(self) -> Mapping[str, tuple[Sequence[Engine], Head | None]]:
         """Per configuration what is predicted, window by window, and what makes logits of it."""
         outputs = len(self.plan.labels.outputs)
         return {name: split(networks, outputs) for name, networks in self.networks.items()}
@@ -286,14 +295,20 @@ def check_channels(scan: Volume, plan: Plan) -> None:
 
 
 @contextmanager
-def predicting(networks: Sequence[nn.Module]) -> Iterator[None]:
+def predicting(networks: Sequence[Engine]) -> Iterator[None]:
     """Networks predict and remember nothing for learning; afterwards they are as they were."""
-    training = [network.training for network in networks]
+    of_torch = modules(networks)
+    training = [network.training for network in of_torch]
     try:
-        for network in networks:
+        for network in of_torch:
             network.eval()
         with torch.inference_mode():
             yield
     finally:
-        for network, before in zip(networks, training, strict=True):
+        for network, before in zip(of_torch, training, strict=True):
             network.train(before)
+
+
+def modules(networks: Sequence[Engine]) -> list[nn.Module]:
+    """Those that torch computes."""
+    return [network for network in networks if isinstance(network, nn.Module)]

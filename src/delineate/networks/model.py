@@ -4,11 +4,14 @@
       manifest.json                      version, facts, SHA-256 of every other file
       plan.json labels.json cleanup.json what was decided, as records
       calibration.json                   how sure it should be, where that was measured
+      degraded.json                      what a missing channel costs, where that was measured
       CARD.md                            what it is, for people
       3d_fullres/fold_0.safetensors ...  the weights, one file per fold
+      3d_fullres/fold_0.xml, .bin ...    instead, networks with int8 layers, for OpenVINO
+      compression.json                   what int8, pruning or distilling changed
 
-Loading reads JSON and safetensors and runs no code. A folder in which anything is missing, added or
-altered is refused.
+Loading reads JSON, safetensors and OpenVINO's graphs, and runs no code. A folder in which anything is
+missing, added or altered is refused.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from torch import Tensor, nn
 from delineate.errors import ModelError, RecordError
 from delineate.io.disk import file_digest, replacing, write_text
 from delineate.networks.build import blueprint, inputs_of
+from delineate.networks.degraded import Degraded
 from delineate.networks.facts import Facts
 from delineate.networks.precision import device_of
 from delineate.planning.plan import Plan
@@ -41,8 +45,10 @@ from delineate.space import LabelSchema
 MANIFEST = "manifest.json"
 VERSION = 1
 RECORDS = ("plan.json", "labels.json", "cleanup.json", "CARD.md")
-CALIBRATION = "calibration.json"  # may be there
-WEIGHTS = re.compile(r"(2d|3d_fullres|3d_lowres|3d_cascade_fullres)/fold_(\d+)\.safetensors")
+CALIBRATION, DEGRADED = "calibration.json", "degraded.json"  # may be there
+COMPRESSION = "compression.json"  # may be there
+WEIGHTS = re.compile(r"(2d|3d_fullres|3d_lowres|3d_cascade_fullres)/fold_(\d+)\.(safetensors|xml|bin)")
+PRETRAINED = "pretrained encoder"  # the kind of a folder that is no model, `pretrained`
 REPACK = "Copy the model folder from its source again, or make it anew with:  delineate pack RUN MODEL"
 
 Weights = Mapping[str, Tensor]  # a state_dict
@@ -93,6 +99,7 @@ class Model:
     manifest: Manifest
     card: str
     calibration: Calibration | None = None
+    degraded: Degraded | None = None
 
     @classmethod
     def open(cls, folder: Path | str) -> Model:
@@ -116,6 +123,7 @@ class Model:
             manifest=manifest,
             card=(folder / "CARD.md").read_text(encoding="utf-8"),
             calibration=_calibration(folder, manifest),
+            degraded=Degraded.load(folder / DEGRADED) if DEGRADED in manifest.files else None,
         )
         _check_weights(folder, plan, model.folds)
         return model
@@ -123,11 +131,16 @@ class Model:
     @property
     def folds(self) -> dict[str, tuple[int, ...]]:
         """Which folds of which configuration there are."""
-        found: dict[str, list[int]] = {}
+        found: dict[str, set[int]] = {}
         for name in self.manifest.files:
             if match := WEIGHTS.fullmatch(name):
-                found.setdefault(match[1], []).append(int(match[2]))
+                found.setdefault(match[1], set()).add(int(match[2]))
         return {name: tuple(sorted(folds)) for name, folds in found.items()}
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether its networks have int8 layers, which OpenVINO runs and torch does not."""
+        return any(name.endswith(".xml") for name in self.manifest.files)
 
     @property
     def digest(self) -> str:
@@ -137,16 +150,28 @@ class Model:
     def networks(self, device: str = "cpu") -> dict[str, tuple[nn.Module, ...]]:
         """Per configuration the networks of its folds, on `device`, ready to predict."""
         return {
-            name: tuple(self._network(name, fold, device) for fold in folds)
+            name: tuple(self.network(name, fold, device) for fold in folds)
             for name, folds in self.folds.items()
         }
 
-    def _network(self, name: str, fold: int, device: str) -> nn.Module:
+    def network(self, name: str, fold: int, device: str = "cpu") -> nn.Module:
+        """The network of one fold of a configuration, ready to predict."""
         path = f"{name}/fold_{fold}.safetensors"
+        return _loaded(self._content(path), self.plan, name, device, self.folder / path, REPACK)
+
+    def quantised(self, name: str, fold: int) -> tuple[bytes, bytes]:
+        """A network with int8 layers as OpenVINO reads it: its graph (XML) and its numbers."""
+        return self._content(f"{name}/fold_{fold}.xml"), self._content(f"{name}/fold_{fold}.bin")
+
+    def _content(self, path: str) -> bytes:
+        """A file of the model, which is still the one that was packed."""
+        if path not in self.manifest.files:
+            form = "int8 networks, for the engine openvino" if self.is_quantised else "networks for torch"
+            raise ModelError(f"{self.folder}: has no {path}: it holds {form}.")
         content = (self.folder / path).read_bytes()
         if hashlib.sha256(content).hexdigest() != self.manifest.files[path]:
             raise ModelError(f"{self.folder / path}: was altered after it was opened. {REPACK}")
-        return _loaded(content, self.plan, name, device, where=self.folder / path, remedy=REPACK)
+        return content
 
 
 def load_network(plan: Plan, name: str, weights: Path, *, device: str = "cpu") -> nn.Module:
@@ -156,10 +181,10 @@ def load_network(plan: Plan, name: str, weights: Path, *, device: str = "cpu") -
         ModelError: the file does not hold the weights of that network.
     """
     remedy = "Was the plan edited after training? Train again in a new run folder."
-    return _loaded(weights.read_bytes(), plan, name, device, where=weights, remedy=remedy)
+    return _loaded(weights.read_bytes(), plan, name, device, weights, remedy)
 
 
-def _loaded(content: bytes, plan: Plan, name: str, device: str, *, where: Path, remedy: str) -> nn.Module:
+def _loaded(content: bytes, plan: Plan, name: str, device: str, where: Path, remedy: str) -> nn.Module:
     spec = plan.configuration(name).network
     network = blueprint(spec, inputs_of(plan, name), len(plan.labels.outputs))
     try:
@@ -180,6 +205,7 @@ def write_model(
     card: str,
     facts: Facts,
     cleanup: CleanUp | None = None,
+    degraded: Degraded | None = None,
 ) -> Model:
     """Writes a model folder, whole or not at all, and opens it.
 
@@ -192,6 +218,7 @@ def write_model(
         "labels.json": plan.labels.to_json(),
         "cleanup.json": (cleanup or CleanUp()).to_json(),
         "CARD.md": card,
+        **({} if degraded is None else {DEGRADED: degraded.to_json()}),
     }
     with replacing(folder) as temporary:
         temporary.mkdir()
@@ -249,8 +276,26 @@ def _made_with() -> dict[str, str]:
     }
 
 
+def kind_of(folder: Path) -> str | None:
+    """What the manifest of a folder calls it: None for a model, and where there is no manifest."""
+    try:
+        content: Any = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return str(content["kind"]) if isinstance(content, dict) and "kind" in content else None
+
+
+def _refuse_pretrained(folder: Path) -> None:
+    if kind_of(folder) == PRETRAINED:
+        raise ModelError(
+            f"{folder}: is a pretrained encoder: it has learnt what scans look like, and knows no structure "
+            f"to look for. Train a model from it:  delineate run DATASET RUN --from {folder}"
+        )
+
+
 def _manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
+    _refuse_pretrained(folder)
     if not path.is_file():
         raise ModelError(
             f"{folder}: holds no model: expected a folder with {MANIFEST}. "
@@ -274,7 +319,7 @@ def _manifest(folder: Path) -> Manifest:
 
 def _check_names(folder: Path, manifest: Manifest) -> None:
     """Every name is one of ours: so none leads out of the folder, and none is a file that runs code."""
-    ours = {*RECORDS, CALIBRATION}
+    ours = {*RECORDS, CALIBRATION, DEGRADED}
     foreign = [n for n in manifest.files if n not in ours and not WEIGHTS.fullmatch(n)]
     if foreign:
         raise ModelError(

@@ -8,7 +8,7 @@ import torch
 
 from delineate.errors import PlanError
 
-Precision = Literal["fp32", "bf16", "fp16", "auto"]
+Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
 
 
 def device_of(name: str) -> torch.device:
@@ -39,6 +39,11 @@ def autocast_type(precision: Precision, device: torch.device) -> torch.dtype | N
             return torch.float16
         case "fp16":
             raise PlanError(f"fp16 is for GPUs; on {device.type!r} use 'auto', 'bf16' or 'fp32'.")
+        case "int8":
+            raise PlanError(
+                "int8 is for networks that delineate compress made so, in the engine openvino; torch "
+                "computes in 'auto', 'bf16' or 'fp32'."
+            )
         case "auto":
             return _best(device)
 
