@@ -25,12 +25,19 @@ def area(boxes: Tensor) -> Tensor:
 
 
 def overlap(a: Tensor, b: Tensor) -> Tensor:
-    """(n, m) intersection over union of boxes (n, 4) and (m, 4); 0 where both are empty."""
-    first = torch.maximum(a[:, None, :2], b[None, :, :2])
-    stop = torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    joint = (stop - first).clamp(min=0).prod(-1)
-    whole = area(a)[:, None] + area(b)[None] - joint
-    return torch.where(whole > 0, joint / whole.clamp(min=1e-12), torch.zeros_like(joint))
+    """(n, m) intersection over union of boxes (n, 4) and (m, 4); 0 where both are empty.
+
+    Axis by axis and in place: there may be millions of pairs.
+    """
+    joint = _shared(a, b, 0).mul_(_shared(a, b, 1))
+    whole = (area(a)[:, None] + area(b)[None]).sub_(joint)
+    return joint.div_(whole.clamp_(min=1e-12))
+
+
+def _shared(a: Tensor, b: Tensor, axis: int) -> Tensor:
+    """(n, m) how much boxes share of an axis."""
+    stop = torch.minimum(a[:, None, axis + 2], b[None, :, axis + 2])
+    return stop.sub_(torch.maximum(a[:, None, axis], b[None, :, axis])).clamp_(min=0)
 
 
 def change(anchors: Tensor, boxes: Tensor) -> Tensor:
