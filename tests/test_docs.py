@@ -175,6 +175,9 @@ class Things:
     def make_RESULTS(self, to: Path) -> None:  # noqa: N802 - as nnU-Net's users call it
         shutil.copytree(ROOT / "tests" / "inference" / "foreign" / "golden" / "thick", to)
 
+    def make_BUNDLE(self, to: Path) -> None:  # noqa: N802 - as the page calls it
+        shutil.copytree(ROOT / "tests" / "inference" / "foreign" / "golden" / "bundle", to)
+
     def make_series(self, to: Path) -> None:
         write_series(to)
 
@@ -305,6 +308,7 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "segment-new-scans.md": ("work", "one_channel", "scan", "series", "new"),
     "choose-hardware.md": ("heads",),
     "nnunet-models.md": ("RESULTS", "scan"),
+    "monai-bundles.md": ("BUNDLE", "scan"),
     "time-budget.md": ("heads",),
     "networks.md": ("heads",),
     "losses.md": ("heads",),
@@ -318,6 +322,7 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "compare-two-models.md": ("references", "predicted_old", "predicted_newer", "other"),
     "how-many-cases.md": ("measured",),
     "clinical-gate.md": ("livers", "found", "second_reader"),
+    "stress.md": ("work", "validation"),
     "subgroups.md": ("livers", "found", "people"),
     "calibration.md": ("work", "validation", "probabilities"),
     "several-raters.md": ("readers",),

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from delineate.pipeline.people import ConsensusWishes, RaterWishes, compare_raters, fuse_raters
     from delineate.pipeline.run_folder import Run
     from delineate.pipeline.scans import segment
-    from delineate.pipeline.stages import evaluate, pack, plan, prepare, report, run, train
+    from delineate.pipeline.stages import evaluate, evaluate_missing, pack, plan, prepare, report, run, train
+    from delineate.pipeline.stressing import StressWishes, stress
+    from delineate.pipeline.streaming import LiveWishes, live
     from delineate.pipeline.watch import Unwatched, Watch
     from delineate.pipeline.wishes import PlanWishes, SegmentWishes, SplitWishes, TrainingWishes
 
@@ -33,12 +35,14 @@ __all__ = [
     "DeliveryWishes",
     "DivideWishes",
     "Divided",
+    "LiveWishes",
     "MeasureWishes",
     "PlanWishes",
     "RaterWishes",
     "Run",
     "SegmentWishes",
     "SplitWishes",
+    "StressWishes",
     "TrainingWishes",
     "Unwatched",
     "Watch",
@@ -51,6 +55,7 @@ __all__ = [
     "divide",
     "evaluate",
     "evaluate_folders",
+    "evaluate_missing",
     "evaluate_objects",
     "fetch",
     "find",
@@ -58,6 +63,7 @@ __all__ = [
     "fuse_raters",
     "import_dicom",
     "listen",
+    "live",
     "pack",
     "phantoms",
     "plan",
@@ -66,6 +72,7 @@ __all__ = [
     "run",
     "segment",
     "send",
+    "stress",
     "train",
 ]
 
@@ -85,7 +92,9 @@ __getattr__ = lazy(
         "people": ("ConsensusWishes", "RaterWishes", "compare_raters", "fuse_raters"),
         "run_folder": ("Run",),
         "scans": ("segment",),
-        "stages": ("evaluate", "pack", "plan", "prepare", "report", "run", "train"),
+        "stages": ("evaluate", "evaluate_missing", "pack", "plan", "prepare", "report", "run", "train"),
+        "stressing": ("StressWishes", "stress"),
+        "streaming": ("LiveWishes", "live"),
         "watch": ("Unwatched", "Watch"),
         "wishes": ("PlanWishes", "SegmentWishes", "SplitWishes", "TrainingWishes"),
     },
