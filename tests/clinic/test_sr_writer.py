@@ -31,8 +31,9 @@ def test_highdicom_reads_every_structure_with_its_segment_and_numbers(result, tm
     report = highdicom.sr.srread(tmp_path / "sr.dcm")
     groups = report.content.get_volumetric_roi_measurement_groups()
     numbers = measure(result)
-    assert len(groups) == len(result.findings)
-    for group, finding in zip(groups, result.findings, strict=True):
+    there = [f for f in result.findings if numbers.of(f).voxels]
+    assert len(groups) == len(there) == 3
+    for group, finding in zip(groups, there, strict=True):
         wanted = numbers.of(finding)
         assert group.tracking_identifier == finding.tracking_id
         assert group.tracking_uid == finding.tracking_uid
@@ -46,25 +47,119 @@ def test_highdicom_reads_every_structure_with_its_segment_and_numbers(result, tm
             for m in group.get_measurements()
         }
         assert read["Volume", None] == (pytest.approx(wanted.volume_ml * 1000), "mm3")
-        if wanted.voxels:
-            assert read["Long axis", None] == (pytest.approx(wanted.long_mm), "mm")
-            assert read["Attenuation Coefficient", "Mean"] == (pytest.approx(wanted.mean_hu), "[hnsf'U]")
-        assert len(read) == (5 if wanted.voxels else 1)
+        assert read["Attenuation Coefficient", "Mean"] == (pytest.approx(wanted.mean_hu), "[hnsf'U]")
+        assert len(read) == 3
         assert group.get_measurements()[0].method.value == "126030"
+    lines = report.content.get_image_measurement_groups()
+    for group, finding in zip(lines, there, strict=True):
+        wanted = numbers.of(finding)
+        assert (group.tracking_identifier, group.tracking_uid) == (finding.tracking_id, finding.tracking_uid)
+        assert {m.name.meaning: (m.value, m.unit.value) for m in group.get_measurements()} == {
+            "Long axis": (pytest.approx(wanted.long_mm), "mm"),
+            "Short axis": (pytest.approx(wanted.short_mm), "mm"),
+        }
+
+
+def below(item, *codes):
+    """The items under these concepts, one in the other."""
+    for code in codes:
+        item = next(i for i in item.ContentSequence if named(i) == code)
+    return item
+
+
+def named(item):
+    names = item.get("ConceptNameCodeSequence")
+    return names[0].CodeValue if names else ""
+
+
+def lines_of(path):
+    """Where each axis of each structure is drawn."""
+    groups = below(pydicom.dcmread(path), "126010").ContentSequence
+    return [
+        (item.MeasuredValueSequence[0].NumericValue, item.ContentSequence[0])
+        for group in groups
+        for item in group.ContentSequence
+        if item.ValueType == "NUM" and item.ContentSequence[0].ValueType.startswith("SCOORD")
+    ]
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        Stack(columns=12, rows=10, count=6, spacing=(0.5, 0.8)),
+        Stack(columns=9, rows=10, count=6, lean=(0.1, 0.3)),
+        Stack(columns=9, rows=10, count=7, missing=(2, 5)),
+    ],
+    ids=["axial", "leaning", "uneven"],
+)
+def test_every_axis_is_drawn_on_the_image_where_it_was_measured(tmp_path, stack):
+    result = result_of(write_images(tmp_path / "series", stack), stack, blobs(stack.geometry, 2))
+    written(result, tmp_path)
+    found = lines_of(tmp_path / "sr.dcm")
+    assert len(found) == 6
+    uids = [slice_[0].uid for slice_ in result.series.references]
+    inside = {f.tracking_uid: result.mask(f) for f in result.findings}
+    for said, drawn in found:
+        assert (drawn.ValueType, drawn.GraphicType) == ("SCOORD", "POLYLINE")
+        k = uids.index(drawn.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        ends = np.reshape(drawn.GraphicData, (2, 2))
+        length = np.linalg.norm((ends[1] - ends[0]) * stack.spacing)
+        assert length == pytest.approx(float(said), rel=1e-4)
+        assert any(mask[:, :, k].any() for mask in inside.values())
+        assert (ends >= 0).all()
+        assert (ends <= (stack.columns, stack.rows)).all()
+
+
+def test_an_axis_across_images_is_drawn_in_the_patient(tmp_path):
+    """RECIST's axes lie across the patient; in a sagittal series that is across its images."""
+    stack = Stack(columns=8, rows=9, count=7, gap=1.0, turn=(0, 1.0, 0, 0, 0, -1.0, -1.0, 0, 0))
+    values = np.zeros(stack.geometry.shape, np.uint8)
+    values[3:5, 3:5, 1:6] = 1
+    result = result_of(write_images(tmp_path / "series", stack), stack, values, ("liver",))
+    written(result, tmp_path)
+    [(said, drawn), _] = lines_of(tmp_path / "sr.dcm")
+    assert drawn.ValueType == "SCOORD3D"
+    assert drawn.ReferencedFrameOfReferenceUID == "1.2.3.3"
+    ends = np.reshape(drawn.GraphicData, (2, 3))
+    assert np.linalg.norm(ends[1] - ends[0]) == pytest.approx(float(said), rel=1e-4)
+    tool("dciodvfy")
+    assert dicom_errors(tmp_path / "sr.dcm") == []
+
+
+def test_what_is_absent_is_said_with_its_segment_and_no_place(result, tmp_path):
+    seg, _ = written(result, tmp_path)
+    content = pydicom.dcmread(tmp_path / "sr.dcm")
+    [absent] = below(content, "C0034375").ContentSequence
+    spleen = result.findings[3]
+    assert named(absent) == spleen.concept.kind.value
+    assert absent.ConceptCodeSequence[0].CodeMeaning == "Absent"
+    assert spleen.tracking_uid == below(absent, "112040").UID
+    assert below(absent, "118565006").MeasuredValueSequence[0].NumericValue == 0
+    segment = below(absent, "121191").ReferencedSOPSequence[0]
+    assert (segment.ReferencedSOPInstanceUID, segment.ReferencedSegmentNumber) == (seg.sop_uid, 4)
+
+
+def test_a_report_of_nothing_has_no_measurements(tmp_path):
+    stack = Stack(columns=12, rows=10, count=6)
+    folder = write_images(tmp_path / "series", stack)
+    result = result_of(folder, stack, np.zeros(stack.geometry.shape, np.uint8))
+    writers = {
+        "seg.dcm": lambda result, path, _: write_seg(result, path),
+        "sr.dcm": lambda result, path, before: write_sr(result, path, before["SEG"], measure(result)),
+    }
+    deliver(result, tmp_path / "out", writers)
+    content = pydicom.dcmread(tmp_path / "out" / "sr.dcm")
+    assert "126010" not in map(named, content.ContentSequence)
+    assert len(below(content, "C0034375").ContentSequence) == 4
 
 
 def test_a_lesion_lies_in_its_organ_and_a_kidney_has_its_side(result, tmp_path):
     written(result, tmp_path)
     content = pydicom.dcmread(tmp_path / "sr.dcm")
-    groups = content.ContentSequence[-1].ContentSequence
-    sites = [
-        item
-        for group in groups
-        for item in group.ContentSequence
-        if item.ConceptNameCodeSequence[0].CodeValue == "363698007"
-    ]
-    named = [item.ConceptCodeSequence[0].CodeMeaning for item in sites]
-    assert named == ["Liver", "Kidney", "Liver", "Spleen"]
+    groups = [*below(content, "126010").ContentSequence[:3], *below(content, "C0034375").ContentSequence]
+    sites = [item for group in groups for item in group.ContentSequence if named(item) == "363698007"]
+    places = [item.ConceptCodeSequence[0].CodeMeaning for item in sites]
+    assert places == ["Liver", "Kidney", "Liver", "Spleen"]
     assert sites[1].ContentSequence[0].ConceptCodeSequence[0].CodeMeaning == "Left"
 
 
@@ -137,9 +232,9 @@ def test_dciodvfy_finds_no_error_for_real_series(shared_data, tmp_path, name):
 
 def changed(what):
     def change(content):
-        group = content.ContentSequence[-1].ContentSequence[0].ContentSequence
-        items = {item.ConceptNameCodeSequence[0].CodeValue: item for item in group}
-        what(items)
+        groups = below(content, "126010").ContentSequence
+        volume, axes = ({named(item): item for item in groups[n].ContentSequence} for n in (0, 3))
+        what(axes | volume | {"112040 axes": axes["112040"]})
 
     return change
 
@@ -160,6 +255,19 @@ def other_identity(items):
     items["112040"].UID = "9.9"
 
 
+def other_length(items):
+    items["103339001"].MeasuredValueSequence[0].NumericValue = "99"
+
+
+def other_image(items):
+    line = items["103339001"].ContentSequence[0]
+    line.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID = "9.9"
+
+
+def both_identities(items):
+    items["112040"].UID = items["112040 axes"].UID = "9.9"
+
+
 def other_code(items):
     items["121071"].ConceptCodeSequence[0].CodeValue = "1"
 
@@ -170,7 +278,10 @@ def other_code(items):
         (other_volume, "liver has 1 mm3 when read back; counted pixel by pixel it has 360 mm3"),
         (other_segment, r"liver has the segment .*2\) when read back; expected .*1\)"),
         (other_object, "liver points at an object that is no evidence"),
-        (other_identity, "other tracking UIDs than the result"),
+        (other_identity, "measures .*, of which it has no segment"),
+        (both_identities, "other tracking UIDs than the result"),
+        (other_length, "a line of 99 mm has another length where it is drawn"),
+        (other_image, "a line is drawn on an image that is not in the series"),
         (other_code, "liver has the code '1' when read back; expected '10200004'"),
     ],
 )

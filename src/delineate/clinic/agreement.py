@@ -62,7 +62,7 @@ def agreed(
         case "SEG" | "RTSTRUCT":
             return _of_voxels(result, made, images)
         case "SR":
-            found = readback_reports.sr_groups(made.path)
+            found = readback_reports.sr_groups(made.path, images)
             readback_reports.check(made.path, found, _groups(result, before, volumes_mm3))
         case "FHIR R4" | "FHIR R5":
             found = readback_reports.fhir_groups(made.path)

@@ -25,16 +25,24 @@ from delineate.space import Box, Geometry, triple
 
 Array = npt.NDArray[Any]
 
+Place = tuple[float, float, float]
+Ends = tuple[Place, Place]
+
 CT = "CT"
 
 
 class Measured(Record):
-    """The numbers of one structure; None for what it has not, or what could not be measured."""
+    """The numbers of one structure; None for what it has not, or what could not be measured.
+
+    long_ends, short_ends  places (LPS+ mm) between which the axes were measured
+    """
 
     voxels: int
     volume_ml: float
     long_mm: float | None = None
     short_mm: float | None = None
+    long_ends: Ends | None = None
+    short_ends: Ends | None = None
     mean_hu: float | None = None
     sd_hu: float | None = None
 
@@ -102,9 +110,17 @@ def _measured(result: Result, finding: Finding, values: Array | None) -> Measure
         volume_ml=volume_ml(result, finding),
         long_mm=None if line is None else line.long_mm,
         short_mm=None if line is None else line.short_mm,
+        long_ends=None if line is None else _lps(line.long_ends),
+        short_ends=None if line is None else _lps(line.short_ends),
         mean_hu=None if inside is None else float(inside.mean()),
         sd_hu=None if inside is None else float(inside.std()),
     )
+
+
+def _lps(ends: npt.NDArray[np.float64]) -> Ends:
+    """Places in the patient (RAS+) as DICOM counts them."""
+    first, last = (ends * (-1, -1, 1)).tolist()
+    return tuple(first), tuple(last)
 
 
 def _longest(series: Series, box: Box, mask: Mask) -> Diameter | None:

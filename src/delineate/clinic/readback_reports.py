@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
+from delineate.clinic.readback import ImageKey, Plane
 from delineate.errors import DataError
 
+LINES = ("103339001", "103340004")  # long and short axis
+LINE_MM, LINE_SHARE = 0.01, 1e-3
 VOLUME_SHARE = 0.02  # slices of a regular series may be so far from even; volumes are of the usual distance
 MM3_PER_UNIT = {"mm3": 1.0, "mL": 1000.0}
 FAULT = "nothing was delivered.\n  This is a fault of this program: please report it."
@@ -36,8 +40,11 @@ class Group:
     volume_mm3: float
 
 
-def sr_groups(path: Path) -> dict[str, Group]:
-    """The measurement groups of a TID 1500 report by tracking UID."""
+def sr_groups(path: Path, known: Mapping[ImageKey, Plane]) -> dict[str, Group]:
+    """What a TID 1500 report says of each structure, by tracking UID; that of what is absent, too.
+
+    known  the planes of the images, on which lines are as long as is said
+    """
     content = pydicom.dcmread(path)
     evidence = {
         str(instance.ReferencedSOPInstanceUID)
@@ -45,8 +52,14 @@ def sr_groups(path: Path) -> dict[str, Group]:
         for series in study.ReferencedSeriesSequence
         for instance in series.ReferencedSOPSequence
     }
-    groups = [item for item in _below(content) if _named(item) == "125007"]
-    found = dict(_sr_group(group) for group in groups)
+    groups = [item for item in _below(content) if _named(item) == "125007" or _value(item) == "2667000"]
+    found = dict(_sr_group(group) for group in groups if "121191" in map(_named, group.ContentSequence))
+    lines = [item for group in groups for item in group.ContentSequence if _named(item) in LINES]
+    for line in lines:
+        _check_line(path, line, known)
+    tracked = {str(item.UID) for item in _below(content) if _named(item) == "112040"}
+    if strange := sorted(tracked - set(found)):
+        raise DataError(f"{path}: measures {strange[0]}, of which it has no segment; {FAULT}")
     if unknown := [g for g in found.values() if g.segment is not None and g.segment[0] not in evidence]:
         raise DataError(f"{path}: {unknown[0].tracking_id} points at an object that is no evidence; {FAULT}")
     return found
@@ -95,7 +108,32 @@ def _below(item: Dataset) -> Iterator[Dataset]:
 
 
 def _named(item: Dataset) -> str:
-    return str(item.ConceptNameCodeSequence[0].CodeValue)
+    names = item.get("ConceptNameCodeSequence")
+    return str(names[0].CodeValue) if names else ""
+
+
+def _value(item: Dataset) -> str:
+    values = item.get("ConceptCodeSequence")
+    return str(values[0].CodeValue) if values else ""
+
+
+def _check_line(path: Path, line: Dataset, known: Mapping[ImageKey, Plane]) -> None:
+    """Refuses a length whose line, where it is drawn, has another."""
+    drawn = line.get("ContentSequence", [None])[0]
+    if drawn is None:
+        return
+    if drawn.ValueType == "SCOORD3D":
+        ends = np.reshape(np.array(drawn.GraphicData, float), (2, 3))
+    else:
+        image = drawn.ContentSequence[0].ReferencedSOPSequence[0]
+        key = (str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber", 0)))
+        if key not in known:
+            raise DataError(f"{path}: a line is drawn on an image that is not in the series; {FAULT}")
+        corners = np.reshape(np.array(drawn.GraphicData, float), (2, 2)) - 0.5
+        ends = np.array([known[key].world(*corner) for corner in corners])
+    said = float(line.MeasuredValueSequence[0].NumericValue)
+    if abs(np.linalg.norm(ends[1] - ends[0]) - said) > LINE_MM + LINE_SHARE * said:
+        raise DataError(f"{path}: a line of {said:.4g} mm has another length where it is drawn; {FAULT}")
 
 
 def _sr_group(group: Dataset) -> tuple[str, Group]:

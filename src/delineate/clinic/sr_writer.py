@@ -1,10 +1,17 @@
 """SR: the measurements of a result as a structured report (TID 1500) that points at the segments of its SEG.
 
-One measurement group (TID 1411) for each structure: its tracking identity, what it is and where, the segment,
-the series, its volume in mm3, its longest and short axis in mm, and for CT the mean and standard deviation of
-its attenuation. Structures that are empty have the volume 0.
+Two measurement groups for each structure, with one tracking identity:
 
-Source: PS3.3 A.35.13 (Comprehensive 3D SR), C.17; PS3.16 TID 1500, 1501, 1411, 1419, 1001-1004, 1204, 4019.
+    TID 1411  what it is and where, its segment, the series, its volume in mm3, and for CT the mean and
+              standard deviation of its attenuation
+    TID 1501  its longest and short axis in mm, each with the line on the image where it was measured: what
+              viewers draw. In patient coordinates where the line is not in one image.
+
+What was looked for and is not there is a qualitative evaluation, "Absent", with its segment and the volume
+0: in a measurement group viewers look for places, and it has none (OHIF/Viewers#3390).
+
+Source: PS3.3 A.35.13 (Comprehensive 3D SR), C.17, C.18.6, C.18.9; PS3.16 TID 1500, 1501, 300, 320, 1411,
+1419, 1001-1004, 1204, 4019.
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
@@ -21,17 +29,22 @@ from pydicom.sequence import Sequence as Items
 from delineate import __version__
 from delineate.clinic.codes import SCT, Code
 from delineate.clinic.header import MANUFACTURER, coded, date, header, series_number, short, time
-from delineate.clinic.measurements import Measured, Measurements
+from delineate.clinic.measurements import Ends, Measured, Measurements
 from delineate.clinic.result import Finding, Maker, Result, Uids, new_uid
 from delineate.clinic.seg_writer import INTELLIGENCE, number
+from delineate.clinic.series import Reference, Series
 from delineate.clinic.written import Written
 from delineate.io.disk import replacing
 
-Relation = Literal["CONTAINS", "HAS OBS CONTEXT", "HAS CONCEPT MOD"]
+Relation = Literal[
+    "CONTAINS", "HAS OBS CONTEXT", "HAS CONCEPT MOD", "HAS PROPERTIES", "INFERRED FROM", "SELECTED FROM"
+]
 
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
 SERIES_OFFSET = 5000  # keeps results after the images in lists that sort by SeriesNumber
 UCUM = "UCUM"
+IN_PLANE = 0.25  # of the distance between slices: a line so near an image is drawn on it
+MIDDLE = 0.5  # the centre of the first pixel: image coordinates begin at its corner. PS3.3 C.18.6.1.1
 
 
 def _dcm(value: str, meaning: str) -> Code:
@@ -63,6 +76,8 @@ PROCEDURES = {  # by modality; others are "Imaging procedure"
 }
 ANY_PROCEDURE = _sct("363679005", "Imaging procedure")
 MEASUREMENTS, GROUP = _dcm("126010", "Imaging Measurements"), _dcm("125007", "Measurement Group")
+EVALUATIONS = Code(value="C0034375", scheme="UMLS", meaning="Qualitative Evaluations")
+ABSENT = _sct("2667000", "Absent")
 TRACKING_ID = _dcm("112039", "Tracking Identifier")
 TRACKING_UID = _dcm("112040", "Tracking Unique Identifier")
 CATEGORY, FINDING = _sct("276214006", "Finding category"), _dcm("121071", "Finding")
@@ -94,8 +109,7 @@ def write_sr(
     content, notes = header(result, SR, sop_uid, series_uid)
     _describe(content, result)
     _evidence(content, result, seg)
-    groups = [_group(result, finding, seg, measurements.of(finding)) for finding in result.findings]
-    tree = _container(None, REPORT, [*_context(result), _container("CONTAINS", MEASUREMENTS, groups)], "1500")
+    tree = _container(None, REPORT, [*_context(result), *_told(result, seg, measurements)], "1500")
     content.update(tree)
     with replacing(path) as temporary:
         dcmwrite(temporary, content, enforce_file_format=True)
@@ -177,28 +191,87 @@ def _context(result: Result) -> Iterator[Dataset]:
     yield _code("HAS CONCEPT MOD", PROCEDURE, procedure)
 
 
-def _group(result: Result, finding: Finding, seg: Written, measured: Measured) -> Dataset:
-    """One structure: TID 1411."""
+def _told(result: Result, seg: Written, measurements: Measurements) -> Iterator[Dataset]:
+    """What was measured, and what is not there."""
+    there = [(f, m) for f in result.findings if (m := measurements.of(f)).voxels]
+    volumes = [_volume(result, finding, seg, measured) for finding, measured in there]
+    axes = [_axes(result, finding, measured) for finding, measured in there if measured.long_ends]
+    if volumes:
+        yield _container("CONTAINS", MEASUREMENTS, [*volumes, *axes])
+    absent = [_absent(f, seg) for f in result.findings if not measurements.of(f).voxels]
+    if absent:
+        yield _container("CONTAINS", EVALUATIONS, absent)
+
+
+def _volume(result: Result, finding: Finding, seg: Written, measured: Measured) -> Dataset:
+    """A structure by its segment: TID 1411."""
     concept = finding.concept
-    site = _code("HAS CONCEPT MOD", SITE, concept.region or concept.kind)
-    if concept.side is not None:
-        site.ContentSequence = Items([_code("HAS CONCEPT MOD", SIDE, concept.side)])
     return _container(
         "CONTAINS",
         GROUP,
         [
-            _text("HAS OBS CONTEXT", TRACKING_ID, finding.tracking_id),
-            _uid("HAS OBS CONTEXT", TRACKING_UID, finding.tracking_uid),
+            *_tracking("HAS OBS CONTEXT", finding),
             _code("CONTAINS", CATEGORY, concept.category),
             _code("CONTAINS", FINDING, concept.kind),
-            _segment(seg, seg.numbers[finding.name]),
+            _segment("CONTAINS", seg, seg.numbers[finding.name]),
             _uid("CONTAINS", SOURCE_SERIES, result.series.uid),
-            site,
+            _site(finding),
             *_algorithm(result.maker),
             *_numbers(measured),
         ],
         "1411",
     )
+
+
+def _axes(result: Result, finding: Finding, measured: Measured) -> Dataset:
+    """The lines that were measured across a structure: TID 1501."""
+    concept = finding.concept
+    lines = ((LONG, measured.long_mm, measured.long_ends), (SHORT, measured.short_mm, measured.short_ends))
+    return _container(
+        "CONTAINS",
+        GROUP,
+        [
+            *_tracking("HAS OBS CONTEXT", finding),
+            _code("CONTAINS", CATEGORY, concept.category),
+            _code("CONTAINS", FINDING, concept.kind),
+            _site(finding),
+            *_algorithm(result.maker),
+            *(
+                _number(name, mm, MM, below=_line(result.series, ends))
+                for name, mm, ends in lines
+                if mm is not None and ends is not None
+            ),
+        ],
+        "1501",
+    )
+
+
+def _absent(finding: Finding, seg: Written) -> Dataset:
+    """A structure that is not there."""
+    item = _code("CONTAINS", finding.concept.kind, ABSENT)
+    item.ContentSequence = Items(
+        [
+            _site(finding),
+            *_tracking("HAS PROPERTIES", finding),
+            _code("HAS PROPERTIES", FINDING, finding.concept.kind),
+            _segment("HAS PROPERTIES", seg, seg.numbers[finding.name]),
+            _number(VOLUME, 0.0, MM3, relation="HAS PROPERTIES"),
+        ]
+    )
+    return item
+
+
+def _tracking(relation: Relation, finding: Finding) -> Iterator[Dataset]:
+    yield _text(relation, TRACKING_ID, finding.tracking_id)
+    yield _uid(relation, TRACKING_UID, finding.tracking_uid)
+
+
+def _site(finding: Finding) -> Dataset:
+    concept = finding.concept
+    site = _code("HAS CONCEPT MOD", SITE, concept.region or concept.kind)
+    if concept.side is not None:
+        site.ContentSequence = Items([_code("HAS CONCEPT MOD", SIDE, concept.side)])
+    return site
 
 
 def _algorithm(maker: Maker) -> Iterator[Dataset]:
@@ -213,24 +286,44 @@ def _algorithm(maker: Maker) -> Iterator[Dataset]:
 
 
 def _numbers(measured: Measured) -> Iterator[Dataset]:
-    """The measurements: TID 1419."""
-    yield _number(VOLUME, measured.volume_ml * 1000, MM3, METHOD, VOXELS)
-    for concept, value in ((LONG, measured.long_mm), (SHORT, measured.short_mm)):
-        if value is not None:
-            yield _number(concept, value, MM)
+    """What was measured of the whole: TID 1419."""
+    yield _number(VOLUME, measured.volume_ml * 1000, MM3, below=_code("HAS CONCEPT MOD", METHOD, VOXELS))
     for derivation, value in ((MEAN, measured.mean_hu), (DEVIATION, measured.sd_hu)):
         if value is not None:
-            yield _number(ATTENUATION, value, HU, DERIVATION, derivation)
+            yield _number(ATTENUATION, value, HU, below=_code("HAS CONCEPT MOD", DERIVATION, derivation))
+
+
+def _line(series: Series, ends: Ends) -> Dataset | None:
+    """Where a line is: on its image, or in the patient where it crosses images. TID 320."""
+    places = np.array(ends)
+    far = np.abs(places @ series.normal - series.along[:, None])  # (slice, end)
+    slices = far.argmin(axis=0)
+    k = int(slices[0])
+    item = _item("SCOORD", "INFERRED FROM")
+    item.GraphicType = "POLYLINE"
+    if (slices == k).all() and far[k].max() <= IN_PLANE * series.gap:
+        pixels = (places - series.positions[k]) @ series.axes.T / np.array(series.spacing) + MIDDLE
+        item.GraphicData = pixels.ravel().tolist()
+        item.ContentSequence = Items([_image(series.references[k][0])])
+        return item
+    if not series.frame_of_reference_uid:
+        return None
+    item.ValueType = "SCOORD3D"
+    item.GraphicData = places.ravel().tolist()
+    item.ReferencedFrameOfReferenceUID = series.frame_of_reference_uid
+    return item
 
 
 # Content items: PS3.3 C.17.3
 
 
-def _item(kind: str, relation: Relation | None, concept: Code) -> Dataset:
+def _item(kind: str, relation: Relation | None, concept: Code | None = None) -> Dataset:
     item = Dataset()
     if relation is not None:
         item.RelationshipType = relation
-    item.ValueType, item.ConceptNameCodeSequence = kind, Items([coded(concept)])
+    item.ValueType = kind
+    if concept is not None:
+        item.ConceptNameCodeSequence = Items([coded(concept)])
     return item
 
 
@@ -271,22 +364,36 @@ def _person(relation: Relation, concept: Code, name: str) -> Dataset:
     return item
 
 
-def _segment(seg: Written, segment: int) -> Dataset:
-    item = _item("IMAGE", "CONTAINS", SEGMENT)
+def _segment(relation: Relation, seg: Written, segment: int) -> Dataset:
+    item = _item("IMAGE", relation, SEGMENT)
     referred = _instance(seg.sop_class, seg.sop_uid)
     referred.ReferencedSegmentNumber = segment
     item.ReferencedSOPSequence = Items([referred])
     return item
 
 
+def _image(reference: Reference) -> Dataset:
+    item = _item("IMAGE", "SELECTED FROM")
+    referred = _instance(reference.sop_class, reference.uid)
+    if reference.frame is not None:
+        referred.ReferencedFrameNumber = reference.frame
+    item.ReferencedSOPSequence = Items([referred])
+    return item
+
+
 def _number(
-    concept: Code, value: float, unit: Code, modifier: Code | None = None, modified: Code | None = None
+    concept: Code,
+    value: float,
+    unit: Code,
+    *,
+    below: Dataset | None = None,
+    relation: Relation = "CONTAINS",
 ) -> Dataset:
-    item = _item("NUM", "CONTAINS", concept)
+    item = _item("NUM", relation, concept)
     measured = Dataset()
     measured.NumericValue = number(value)
     measured.MeasurementUnitsCodeSequence = Items([coded(unit)])
     item.MeasuredValueSequence = Items([measured])
-    if modifier is not None and modified is not None:
-        item.ContentSequence = Items([_code("HAS CONCEPT MOD", modifier, modified)])
+    if below is not None:
+        item.ContentSequence = Items([below])
     return item
