@@ -11,6 +11,7 @@ from delineate.networks.blocks import SLOPE, ResidualBlock, StartsItself
 from delineate.networks.deeplab import DeepLabV3Plus
 from delineate.networks.densenet import DenseNetUNet
 from delineate.networks.fcn import FCN8s
+from delineate.networks.mask_rcnn import Counts, MaskRCNN
 from delineate.networks.mednext import MedNeXt
 from delineate.networks.monai_networks import monai_network
 from delineate.networks.original import OriginalUNet, UNet3d
@@ -19,7 +20,7 @@ from delineate.networks.seed import FEATURES_2D, FEATURES_3D, SeedUNet2d, SeedUN
 from delineate.networks.segnet import SegNet
 from delineate.networks.unet import ResidualUNet, UNet
 from delineate.networks.vnet import VNet
-from delineate.planning.plan import NetworkSpec, Plan
+from delineate.planning.plan import DetectorSpec, NetworkSpec, Plan
 
 SEED_STAGES = {"seed_unet2d": (2, FEATURES_2D), "seed_unet3d": (3, FEATURES_3D)}  # axes, features
 MONAI = ("unetr", "swinunetr", "segresnet")
@@ -47,7 +48,7 @@ def blueprint(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draws the weights: Kaiming normal for convolutions, biases 0, norms 1 and 0.
+    """Draws the weights: Kaiming normal for convolutions and dense layers, biases 0, norms 1 and 0.
 
     The last norm of a residual block starts at zero, so that the block starts as its shortcut; parts that
     know their own start (an interpolation) have it.
@@ -55,7 +56,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """
     for module in network.modules():
         match module:
-            case nn.Conv2d() | nn.Conv3d() | nn.ConvTranspose2d() | nn.ConvTranspose3d():
+            case nn.Conv2d() | nn.Conv3d() | nn.ConvTranspose2d() | nn.ConvTranspose3d() | nn.Linear():
                 nn.init.kaiming_normal_(module.weight, a=SLOPE, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -121,6 +122,8 @@ def _assembled(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
             return SeedUNet3d(inputs, outputs)
         case "fcn8s" | "segnet" | "original_unet" | "unet3d" | "deeplabv3plus":
             return _of_one_output(spec, inputs, outputs)
+        case "mask_rcnn" if spec.detector is not None:
+            return _of_objects(spec, spec.detector, inputs, outputs)
         case _:
             return _of_u_shape(spec, inputs, outputs)
 
@@ -164,6 +167,23 @@ def _of_one_output(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
             )
         case _:
             return FCN8s(inputs, outputs, *stages, spec.encoder_blocks, norm)
+
+
+def _of_objects(spec: NetworkSpec, detector: DetectorSpec, inputs: int, outputs: int) -> nn.Module:
+    return MaskRCNN(
+        inputs,
+        outputs,
+        spec.features,
+        spec.strides,
+        spec.kernels,
+        spec.encoder_blocks,
+        level=detector.level,
+        width=detector.width,
+        hidden=detector.hidden,
+        sizes=detector.sizes,
+        ratios=detector.ratios,
+        counts=Counts(detector.compared, detector.proposals, detector.regions, detector.objects),
+    )
 
 
 def _check_seed(spec: NetworkSpec) -> None:

@@ -50,6 +50,7 @@ LossName = Literal[
     "weighted_ce",
     "focal",
 ]
+OwnLoss = Literal["mask_rcnn"]  # an objective that a network brings with it
 WEIGHTED: tuple[LossName, ...] = ("weighted_ce", "dice_weighted_ce")  # these need class_weights
 
 STORED = "stored"  # orientation of a plan whose scans are taken as they lie in their files
@@ -123,6 +124,7 @@ NetworkKind = Literal[
     "unetr",
     "swinunetr",
     "segresnet",
+    "mask_rcnn",
 ]
 OWN_FIELDS: dict[str, tuple[str, ...]] = {  # what a kind needs beyond its stages
     "fcn8s": ("norm",),
@@ -136,6 +138,7 @@ OWN_FIELDS: dict[str, tuple[str, ...]] = {  # what a kind needs beyond its stage
     "mednext": ("expansion",),
     "unetr": ("heads", "image"),
     "swinunetr": ("heads",),
+    "mask_rcnn": ("detector",),
 }
 SUPERVISED = (
     "unet",
@@ -145,7 +148,9 @@ SUPERVISED = (
     "densenet_unet",
     "mednext",
 )  # have logits at coarser resolutions too
-WITHOUT_DECODER = ("fcn8s", "segnet", "deeplabv3plus", "unetr", "swinunetr")  # nothing to choose there
+WITHOUT_DECODER = (  # nothing to choose there
+    "fcn8s", "segnet", "deeplabv3plus", "unetr", "swinunetr", "mask_rcnn",
+)  # fmt: skip
 TWICE = ("original_unet", "unet3d")  # two convolutions in every stage, by definition
 EVEN = ("unetr", "swinunetr", "segresnet")  # 3 voxels and halved along every axis, by definition
 
@@ -153,6 +158,30 @@ EVEN = ("unetr", "swinunetr", "segresnet")  # 3 voxels and halved along every ax
 def _own() -> Any:
     """A field that only some kinds have: absent from the JSON of the others, as in older plans."""
     return Field(default=None, exclude_if=lambda value: value is None)
+
+
+class DetectorSpec(Record):
+    """How a network finds objects: where it looks first, how much of that closer, and what it keeps.
+
+    level      the stage of the encoder, from 0, with which its pyramid of features begins
+    width      channels of the pyramid; `hidden`: of the layers that tell kinds of objects apart
+    sizes      per level of the pyramid, the anchors' sizes (the root of their area) in voxels
+    ratios     of the anchors' edge along the first axis to that along the second
+    compared   anchors of a patch that a training step compares with the objects
+    proposals  boxes of a window that are looked at closer
+    regions    how many of those of a patch a training step compares with the objects
+    objects    of a window, at most
+    """
+
+    level: Annotated[int, Field(ge=0)]
+    width: Count
+    hidden: Count
+    sizes: Annotated[tuple[Annotated[tuple[Positive, ...], Field(min_length=1)], ...], Field(min_length=1)]
+    ratios: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    compared: Annotated[int, Field(ge=2)] = 256
+    proposals: Count
+    regions: Annotated[int, Field(ge=4)]
+    objects: Count
 
 
 class NetworkSpec(Record):
@@ -176,6 +205,7 @@ class NetworkSpec(Record):
     expansion   per stage, encoder, bottleneck, decoder: how much wider blocks are inside
     heads       of attention: one number, or one per stage of windows
     image       edges of the only image that fits
+    detector    how objects are found; such a network gives objects, not a label for each voxel
     """
 
     kind: NetworkKind = "unet"
@@ -193,6 +223,7 @@ class NetworkSpec(Record):
     expansion: tuple[Count, ...] | None = _own()
     heads: tuple[Count, ...] | None = _own()
     image: tuple[Count, ...] | None = _own()
+    detector: DetectorSpec | None = _own()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -247,9 +278,26 @@ class NetworkSpec(Record):
             edge % d for edge, d in zip(self.image, self.divisor, strict=False)
         ):
             yield f"the image {list(self.image)} is not a multiple of {list(self.divisor)}"
+        if self.detector is not None:
+            yield from self._detector_problems(self.detector)
         heads = {"unetr": 1, "swinunetr": 4}.get(self.kind)
         if heads is not None and len(self.heads or ()) != heads:
             yield f"has {heads} number(s) of heads, got {list(self.heads or ())}"
+
+    def _detector_problems(self, detector: DetectorSpec) -> Iterator[str]:
+        levels = len(self.features) - detector.level
+        if self.dims != 2:
+            yield "finds objects in pictures, with two entries in each stride and kernel"
+        if len(detector.sizes) != levels:
+            yield (
+                f"a pyramid from stage {detector.level} of {len(self.features)} on needs sizes for {levels} "
+                f"level(s), got {len(detector.sizes)}"
+            )
+
+    @property
+    def finds_objects(self) -> bool:
+        """Whether it gives single objects; else a label for each voxel."""
+        return self.detector is not None
 
     @property
     def dims(self) -> int:
@@ -370,7 +418,7 @@ class Training(Record):
     validate_every: Count = 250  # steps
     validation_batches: Count = 50
     accumulate: Count = 1  # batches whose gradients are added up for one step, as if they were one
-    loss: LossName = "dice_ce"
+    loss: LossName | OwnLoss = "dice_ce"
     class_weights: tuple[Positive, ...] | None = None  # one per output, for the weighted losses
     hard_cases: Probability = 0.0  # share of the samples whose case is drawn by its last loss
     foreground: Probability = 0.33  # share of the patches of a batch that must hold foreground
@@ -438,6 +486,25 @@ class Plan(Record):
         if weights is not None and len(weights) != len(outputs):
             raise ValueError(f"class_weights are one per output ({', '.join(outputs)}), got {len(weights)}")
         return self
+
+    def _refuse_mixed(self) -> None:
+        """Networks that find objects bring their own loss, and are not averaged with others."""
+        used = [self.configurations[name].network for name in self.use]
+        own = [network.kind for network in used if network.finds_objects]
+        if not own:
+            if self.training.loss == "mask_rcnn":
+                raise ValueError("training.loss 'mask_rcnn' belongs to the network mask_rcnn")
+            return
+        if len(used) > 1 or self.training.loss != own[0] or self.training.accumulate > 1:
+            raise ValueError(
+                f"{own[0]} is used alone, with training.loss {own[0]!r} and training.accumulate 1; got "
+                f"{[network.kind for network in used]}, {self.training.loss!r} and {self.training.accumulate}"
+            )
+
+    @property
+    def finds_objects(self) -> bool:
+        """Whether single objects are found; else a label for each voxel."""
+        return self.configurations[self.first].network.finds_objects
 
     @property
     def first(self) -> ConfigurationName:

@@ -59,13 +59,21 @@ class Batch:
     """What a training step gets.
 
     images  (sample, channel, *edges) float32
-    labels  (sample, *edges) int64: 0 background, n the n-th label of the schema, -1 unknown
+    labels  (sample, *edges) int64: 0 background, n the n-th label of the schema, -1 unknown; where single
+            objects are learnt (sample, 2, *edges), these and the ids of objects
     ids     the case of each sample
+    seeds   where single objects are learnt, a number for each sample: what a network draws follows from it
     """
 
     images: Tensor
     labels: Tensor
     ids: tuple[str, ...]
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def told(self) -> tuple[Tensor, ...]:
+        """What a network is given besides the images: the labels and seeds where there are seeds."""
+        return (self.labels, torch.tensor(self.seeds)) if self.seeds else ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from delineate.preparation.store import Store
 from delineate.training.checkpoint import Basis
 from delineate.training.loop import Supply, Task, fit
 from delineate.training.mining import Hardness, Mined
+from delineate.training.objects import Objects
 from delineate.training.pace import Clock
 from delineate.training.precision import mode_of
 from delineate.training.watch import Watch, unwatched
@@ -120,6 +121,7 @@ class _Job:
             self.fold,
             self._basis(),
             tuple(configuration.spacing[axis] for axis in kept),
+            Objects(plan.labels) if configuration.network.finds_objects else None,
         )
         network = self.network or build_network(
             configuration.network,

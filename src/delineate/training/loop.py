@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -89,7 +89,8 @@ def fit(
     """The file of the trained weights, in `folder`; goes on where it was left.
 
     network     on the CPU, with its first weights; returns logits, or in `train()` a tuple of logits
-                from finest to coarsest
+                from finest to coarsest, or whatever the objective compares. Besides images it is given
+                what a batch tells
     batches     opens the training batches from a step on; never runs out. Of `accumulate` batches, all
                 samples come as one
     validation  opens the validation batches from the first; the same ones every time
@@ -252,7 +253,7 @@ class _Run:
         self.module.train()
         set_rate(self.optimizer, rate)
         labels = batch.labels.to(self.world.device)
-        parts, logits = self._graded(batch.images, labels)
+        parts, outputs = self._graded(batch, labels)
         fabric = self.world.fabric
         fabric.clip_gradients(
             self.module, self.stepper, max_norm=self.training.clip, error_if_nonfinite=False
@@ -263,14 +264,15 @@ class _Run:
         if self.average is not None:
             follow(self.average, self.network, decay_at(self.state.step, self.training.ema))
         if self.tally is not None:
-            self.tally.add(batch, self.objective.hardness(logits, labels), self.world.total)
+            self.tally.add(batch, self.objective.hardness(outputs, labels), self.world.total)
 
-    def _graded(self, images: Tensor, labels: Tensor) -> tuple[Parts, Tensor]:
-        """The loss of a batch and its finest logits; the weights have its gradient afterwards."""
-        world = self.world
-        placed = [
-            _placed_images(part, world.device) for part in images.tensor_split(self.training.accumulate)
-        ]
+    def _graded(self, batch: Batch, labels: Tensor) -> tuple[Parts, Any]:
+        """The loss of a batch and its finest logits; the weights have its gradient afterwards.
+
+        What a network gives that is no logits comes back as it is.
+        """
+        world, count = self.world, self.training.accumulate
+        placed = [_placed_images(part, world.device) for part in batch.images.tensor_split(count)]
 
         def loss(logits: Tensor | Sequence[Tensor]) -> Parts:
             return self.objective(logits, labels, world.total)
@@ -278,10 +280,10 @@ class _Run:
         if len(placed) > 1:
             return accumulated(self.module, placed, loss, self._seed, world.fabric)
         self._seed()
-        outputs = self.module(placed[0])
+        outputs = self.module(placed[0], *_told(batch, world.device))
         parts = loss(outputs)
         world.fabric.backward(parts.total)
-        return parts, (outputs if isinstance(outputs, Tensor) else outputs[0]).detach()
+        return parts, _finest(outputs)
 
     def _seed(self, part: int = 0) -> None:
         """Makes what the network itself draws (dropout) a function of the step."""
@@ -406,9 +408,9 @@ class _Run:
     def _judge(self, batch: Batch) -> tuple[Parts, Tensor]:
         device = self.world.device
         with self.world.fabric.autocast():
-            logits = self._judged(_placed_images(batch.images, device))
+            outputs = self._judged(_placed_images(batch.images, device), *_told(batch, device))
         labels = batch.labels.to(device)
-        return self.objective(logits, labels, self.world.total), self.objective.counted(logits, labels)
+        return self.objective(outputs, labels, self.world.total), self.objective.counted(outputs, labels)
 
     def _write_row(self, rate: float, validation: Validation | None) -> None:
         state = self.state
@@ -470,3 +472,13 @@ def _placed_images(images: Tensor, device: torch.device) -> Tensor:
         return images.to(device)
     layout = torch.channels_last_3d if images.ndim == 5 else torch.channels_last
     return images.to(device, memory_format=layout)
+
+
+def _told(batch: Batch, device: torch.device) -> tuple[Tensor, ...]:
+    return tuple(tensor.to(device) for tensor in batch.told)
+
+
+def _finest(outputs: Any) -> Any:
+    """The finest logits, without their gradient; what is no logits as it is."""
+    first = outputs if isinstance(outputs, Tensor) else outputs[0]
+    return first.detach() if isinstance(first, Tensor) else outputs

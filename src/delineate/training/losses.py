@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from delineate.errors import PlanError
 from delineate.planning.plan import LossName, Training
 from delineate.space import LabelSchema
 from delineate.training.coding import Coding, is_soft
@@ -246,7 +247,15 @@ def _by_sigmoid(
 def make_loss(
     training: Training, schema: LabelSchema, *, batch_dice: bool, spacing: Sequence[float] | None = None
 ) -> Loss:
-    """The loss that a plan names; distances are in units of the finest `spacing`."""
+    """The loss that a plan names; distances are in units of the finest `spacing`.
+
+    Raises:
+        PlanError: it is one that a network brings with it.
+    """
+    if training.loss == "mask_rcnn":
+        raise PlanError(
+            f"the loss {training.loss!r} compares objects, not voxels: it belongs to the network of its name."
+        )
     terms = TERMS[training.loss]
     weighted = terms.voxel == "weighted_ce" and training.class_weights is not None
     return Loss(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from delineate.training.counts import count, dice_of
 from delineate.training.losses import Loss, Parts, Total, alone, make_loss, supervised
 from delineate.training.mining import hardness_of
 
-Outputs = Tensor | Sequence[Tensor]  # of a network in training: finest first, where there are several
+Outputs = Any  # of a network: logits; in training finest first, where there are several; or its own kind
 Figures = dict[str, float | None]
 
 
@@ -35,10 +35,10 @@ class Objective(Protocol):
         With `total` it is that of the whole batch, of which each process holds some samples.
         """
 
-    def hardness(self, outputs: Tensor, labels: Tensor) -> Tensor:
+    def hardness(self, outputs: Outputs, labels: Tensor) -> Tensor:
         """(sample,) how far each sample is from what it should be; 0 is perfect."""
 
-    def counted(self, outputs: Tensor, labels: Tensor) -> Tensor:
+    def counted(self, outputs: Outputs, labels: Tensor) -> Tensor:
         """What a validation adds up over its batches; always of one shape."""
 
     def figures(self, counts: Tensor) -> Figures:
