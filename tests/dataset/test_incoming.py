@@ -94,3 +94,57 @@ def test_channels_that_no_name_tells_apart_are_refused(tmp_path):
     files(tmp_path / "eva", "one.nii.gz", "two.nii.gz")
     with pytest.raises(DataError, match=r"which file is which channel\? The model reads T1, FLAIR"):
         incoming([tmp_path], TWO)
+
+
+# -- a model that can do without a channel
+
+
+FOUR = ("T1", "T1c", "T2", "FLAIR")
+
+
+def put_all(small, folder, names):
+    for name in names:
+        small.put(folder / f"{name}.nii.gz", small.voxels(1))
+    return [folder / f"{name}.nii.gz" for name in names]
+
+
+def test_names_of_files_say_which_channel_is_missing(small, tmp_path):
+    paths = put_all(small, tmp_path, ["x_flair", "x_t1"])
+    (case,) = incoming(paths, FOUR, ("T1c", "T2"))
+    assert case.images == (paths[1], None, None, paths[0])
+    (one,) = incoming(paths[:1], FOUR, FOUR)
+    assert one.images == (None, None, None, paths[0])
+
+
+def test_numbers_of_files_say_which_channel_is_missing(small, tmp_path):
+    paths = put_all(small, tmp_path, ["x_0000", "x_0003"])
+    wanted = (paths[0], None, None, paths[1])
+    (case,) = incoming(paths, FOUR, FOUR)
+    assert (case.id, case.images) == ("x", wanted)
+    (case,) = incoming([tmp_path], FOUR, FOUR)
+    assert (case.id, case.images) == ("x", wanted)
+
+
+def test_a_folder_without_an_optional_channel_is_one_case(small, tmp_path):
+    put_all(small, tmp_path / "eva", ["t1", "t1ce", "t2"])
+    (case,) = incoming([tmp_path / "eva"], FOUR, ("FLAIR",))
+    assert (case.id, case.images[3]) == ("eva", None)
+    assert [case.id for case in incoming([tmp_path], FOUR, ("FLAIR",))] == ["eva"]
+
+
+def test_a_dataset_that_lacks_a_channel_throughout_is_known(small, tmp_path):
+    small.brats(tmp_path, ("p1", "p2"))
+    for path in tmp_path.rglob("*_flair.nii.gz"):
+        path.unlink()
+    cases = incoming([tmp_path], FOUR, ("FLAIR",))
+    assert [(case.id, case.images[3]) for case in cases] == [("p1", None), ("p2", None)]
+    assert all(len(case.images) == 3 for case in incoming([tmp_path], FOUR[:3], ()))
+
+
+def test_what_the_model_cannot_do_without_is_refused(small, tmp_path):
+    paths = put_all(small, tmp_path, ["x_flair", "x_t1"])
+    with pytest.raises(DataError, match=r"got 2 files; it can do without T1c\. Name one file"):
+        incoming(paths, FOUR, ("T1c",))
+    nameless = put_all(small, tmp_path, ["a", "b"])
+    with pytest.raises(DataError, match="file names say which ones are there"):
+        incoming(nameless, FOUR, FOUR)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -435,3 +437,42 @@ def test_every_label_of_a_real_scan_comes_back_where_it_was(name, shared_data, m
     labels = Segmenter(plan, {"3d_fullres": [Nearest([0, *found])]}, precision="fp32").segment(scan).labels
     assert labels.geometry.same_place(truth.geometry)
     assert np.array_equal(labels.array, truth.array)
+
+
+# -- scans that lack a channel
+
+
+@pytest.fixture
+def undemanding(make_plan, make_network):
+    """Reads T1 and FLAIR, and learnt to do without FLAIR."""
+    plan = make_plan(channels=("T1", "FLAIR"), may_lack=("FLAIR",))
+    return Segmenter(plan, {"3d_fullres": [make_network(2, 3)]}, precision="fp32")
+
+
+def test_without_a_channel_the_labels_say_that_they_are_degraded(undemanding, make_scan):
+    whole = make_scan(channels=("T1", "FLAIR"))
+    lacking = Volume(whole.array[:1], whole.geometry, ("T1",))
+    found, zero = undemanding.segment(lacking), undemanding.segment(whole)
+    assert (found.missing, zero.missing) == (("FLAIR",), ())
+    (note,) = found.labels.notes
+    assert note.startswith("DEGRADED: made without FLAIR; the model reads T1, FLAIR")
+    assert zero.labels.notes == ()
+
+
+def test_without_a_channel_the_network_sees_zeros_there(undemanding, make_scan):
+    whole = make_scan(channels=("T1", "FLAIR"))
+    lacking = Volume(whole.array[:1], whole.geometry, ("T1",))
+    prepared = prepare_scan(lacking, undemanding.plan, undemanding.plan.configuration("3d_fullres"))
+    assert not prepared.array[1].any()
+    seen = undemanding.segment(lacking, probabilities=True).probabilities.array
+    assert not np.array_equal(seen, undemanding.segment(whole, probabilities=True).probabilities.array)
+
+
+def test_what_the_model_did_not_learn_to_do_without_is_refused(undemanding, make_scan):
+    whole = make_scan(channels=("T1", "FLAIR"))
+    lacking = Volume(whole.array[1:], whole.geometry, ("FLAIR",))
+    with pytest.raises(ModelError, match=r"T1 is missing: .* learnt to do without only FLAIR, got FLAIR"):
+        undemanding.segment(lacking)
+    strict = replace(undemanding, plan=undemanding.plan.but(may_lack=()))
+    with pytest.raises(ModelError, match="FLAIR is missing: .* without none.*--channel-dropout"):
+        strict.segment(Volume(whole.array[:1], whole.geometry, ("T1",)))

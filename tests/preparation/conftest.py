@@ -117,6 +117,7 @@ class MemoryCase:
     voxels: np.ndarray  # (channel, i, j, k)
     indices: np.ndarray  # (i, j, k)
     coarse: np.ndarray | None = None
+    missing: tuple = ()
     calls: list = field(default_factory=list)
 
     @property

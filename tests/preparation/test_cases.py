@@ -13,9 +13,12 @@ import pytest
 from delineate.dataset import Dataset
 from delineate.errors import DataError, PlanError
 from delineate.io import write_labels, write_volume
+from delineate.io.disk import write_json
+from delineate.planning import fingerprint, make_plan
 from delineate.planning.plan import Normalization
 from delineate.preparation import Store, prepare, prepare_scan, store_name
 from delineate.preparation.cases import _bytes_needed, _Room
+from delineate.preparation.patches import Sampler
 from delineate.space import Geometry, LabelMap, LabelSchema, Volume
 from delineate.space.phantoms import balls, cells
 
@@ -420,3 +423,27 @@ def test_hippocampus_is_prepared_in_moments(shared_data, plan_of, configuration_
             back = LabelMap(stored.labels().astype(np.uint8), stored.geometry, truth.schema)
             assert np.array_equal(back.resampled(truth.geometry).array, truth.array)
     assert os.path.getsize(tmp_path / "3d_fullres" / some.cases[0].id / "labels.b2nd") < 10_000  # noqa: PTH202
+
+
+def test_a_case_that_lacks_a_channel_is_stored_and_says_so(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "data"
+    for n in range(2):
+        scan, labels = balls(rng, size=16)
+        for channel in range(1 + n):
+            write_volume(scan, folder / "imagesTr" / f"b{n}_{channel:04d}.nii.gz")
+        write_labels(labels, folder / "labelsTr" / f"b{n}.nii.gz")
+    about = {"channel_names": {"0": "T1", "1": "FLAIR"}, "labels": {"background": 0, "large": 1, "small": 2}}
+    write_json(folder / "dataset.json", about | {"numTraining": 2, "file_ending": ".nii.gz"})
+    write_json(folder / "channels.json", {"optional": ["FLAIR"]})
+    dataset = Dataset.open(folder)
+    plan = make_plan(fingerprint(dataset), device="cpu", steps=2)
+    store = prepare(dataset, plan, tmp_path / "prepared")["3d_fullres"]
+    lacking, whole = store.case("b0"), store.case("b1")
+    assert (lacking.missing, whole.missing) == ((1,), ())
+    assert lacking.channels == ("T1", "FLAIR")
+    assert not lacking.image()[1].any()
+    assert (lacking.record.missing, "missing" in whole.record.to_json()) == (("FLAIR",), False)
+    plan = plan.but(training=plan.training.but(channel_dropout=0.9))
+    sampler = Sampler.of(plan, "3d_fullres", store, ("b0",), fold=0)
+    assert all(sampler.draw(step, 0)[1].absent == (1,) for step in range(20))

@@ -232,3 +232,42 @@ def test_channels_in_another_order_are_refused(scan_of, plan_of):
     scan = scan_of(np.ones((2, 3, 3, 3)), channels=("T2", "image"))
     with pytest.raises(DataError, match="another order: the plan expects image, T2, this scan has T2, image"):
         prepare_scan(scan, plan, plan.configuration())
+
+
+# -- scans that lack a channel
+
+
+@pytest.fixture
+def pair_of_channels(scan_of, plan_of, configuration_of):
+    """A scan of two channels, normalised inside the patient, and a plan that can do without the second."""
+    array = np.zeros((2, 12, 11, 10), np.float32)
+    array[:, 2:10, 2:9, 1:9] = np.random.default_rng(0).uniform(5, 9, (2, 8, 7, 8))
+    scan = scan_of(array, (1.0, 1.0, 1.5), channels=("T1", "FLAIR"))
+    rules = [Normalization(rule="zscore", masked=True), CT]
+    configuration = configuration_of((1.0, 1.0, 1.0))
+    plan = plan_of(channels=["T1", "FLAIR"], rules=rules, configurations={"3d_fullres": configuration})
+    return scan, plan.but(may_lack=("FLAIR",)), configuration
+
+
+def test_a_missing_channel_is_zero_all_over_and_the_others_are_as_ever(pair_of_channels):
+    scan, plan, configuration = pair_of_channels
+    whole = prepare_scan(scan, plan, configuration)
+    lacking = prepare_scan(Volume(scan.array[:1], scan.geometry, ("T1",)), plan, configuration)
+    assert lacking.array.shape == whole.array.shape
+    assert np.array_equal(lacking.array[0], whole.array[0])
+    assert not lacking.array[1].any()
+    assert (whole.array[1] != 0).any()
+
+
+def test_a_missing_channel_that_is_normalised_late_is_zero_too(pair_of_channels):
+    scan, plan, configuration = pair_of_channels
+    late = plan.but(normalized="resampled")
+    lacking = prepare_scan(Volume(scan.array[:1], scan.geometry, ("T1",)), late, configuration)
+    assert not lacking.array[1].any()
+
+
+def test_a_channel_that_the_plan_needs_is_not_made_up(pair_of_channels):
+    scan, plan, configuration = pair_of_channels
+    without = Volume(scan.array[1:], scan.geometry, ("FLAIR",))
+    with pytest.raises(DataError, match=r"expects 2 channels \(T1, FLAIR\), this scan has 1 \(FLAIR\)"):
+        prepare_scan(without, plan, configuration)

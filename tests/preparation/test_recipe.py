@@ -1,5 +1,7 @@
 """A recipe changes what it should, in order, and leaves everything else bit for bit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from delineate.errors import GeometryError, PlanError
 from delineate.planning.plan import Augmentation
 from delineate.preparation.appearance import Brightness, Noise
 from delineate.preparation.deform import Deform
-from delineate.preparation.recipe import Cutout, Draw, Recipe
+from delineate.preparation.recipe import Cutout, Draw, Recipe, draw_absent
 from delineate.preparation.transform import Mirror
 from delineate.space import LabelSchema
 
@@ -226,3 +228,51 @@ def test_missing_labels_of_the_previous_stage_are_refused():
     draw = recipe.draw(np.random.default_rng(0))
     with pytest.raises(GeometryError, match="needs the labels of the previous stage"):
         recipe.apply([cutout(draw)], [draw])
+
+
+# -- channels that are not there
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.05, 0.99), st.sets(st.integers(0, 3), max_size=3))
+def test_a_stack_always_keeps_a_channel_that_is_there(seed, probability, missing):
+    absent = draw_absent(np.random.default_rng(seed), 4, probability, tuple(sorted(missing)))
+    assert missing <= set(absent) < {0, 1, 2, 3}
+    assert list(absent) == sorted(set(absent))
+
+
+def test_channels_are_dropped_as_often_as_asked():
+    rng = np.random.default_rng(0)
+    drawn = [draw_absent(rng, 4, 0.25) for _ in range(4000)]
+    shares = [sum(channel in absent for absent in drawn) / len(drawn) for channel in range(4)]
+    assert shares == pytest.approx([0.25] * 4, abs=0.03)
+    assert any(len(absent) == 3 for absent in drawn)
+
+
+def test_an_absent_channel_is_zero_all_over_and_the_others_are_untouched():
+    recipe = replace(BUSY, channel_dropout=0.6)
+    draws = [recipe.draw(np.random.default_rng(n), missing=(1,)) for n in range(20)]
+    for n, draw in enumerate(draws):
+        source = cutout(draw, seed=n)
+        before = source.image.clone()
+        images, labels = recipe.apply([source], [draw])
+        plain, same = recipe.apply([source], [replace(draw, absent=())])
+        assert draw.absent == (1,)
+        assert (images[0, 1] == 0).all()
+        assert torch.equal(images[0, 0], plain[0, 0])
+        assert torch.equal(labels, same)
+        assert torch.equal(source.image, before)
+
+
+def test_without_dropout_the_draws_are_those_they_always_were():
+    plain, dropped = BUSY, replace(BUSY, channel_dropout=0.5)
+    for seed in range(10):
+        first, second = (r.draw(np.random.default_rng(seed)) for r in (plain, dropped))
+        assert replace(second, absent=()) == first
+    assert dropped.still.draw(np.random.default_rng(0)).absent == ()
+
+
+def test_the_plan_says_how_often_channels_are_dropped(sample_plan):
+    plan = sample_plan(channels=(False, False))
+    plan = plan.but(training=plan.training.but(channel_dropout=0.3))
+    assert Recipe.of(plan, "3d_fullres").channel_dropout == 0.3

@@ -73,6 +73,9 @@ def command(
         None, help="Probabilities, named as the references: is the model as sure as it is right?"
     ),
     instances: bool = typer.Option(False, "--instances", help="Every value is one object: PQ, AJI, F1, AP."),
+    missing_channels: bool = typer.Option(
+        False, "--missing-channels", help="What a RUN loses without each channel that scans may lack."
+    ),
     device_: str = typer.Option("auto", "--device", help="auto, cpu or cuda; with RUN."),
     as_json: bool = typer.Option(False, "--json", help="The report as JSON."),
 ) -> None:
@@ -85,9 +88,15 @@ def command(
         _refuse_with_run(
             out=out, labels=labels, cases=cases, scans=scans, by=by, gate=gate, instances=instances
         )
+        if missing_channels:
+            lost = pipeline.evaluate_missing(references, show, device=device(device_))
+            _show(show, lost, lost.to_markdown(), as_json=as_json)
+            return
         report = pipeline.evaluate(references, show, device=device(device_), rules=rules)
         _show(show, report, report.to_markdown(), as_json=as_json)
         return
+    if missing_channels:
+        raise typer.BadParameter("goes with a RUN alone", param_hint="--missing-channels")
     if out is None:
         raise typer.BadParameter("say where the report goes, for example  -o measured", param_hint="--out")
     divided = dict(column_with_edges(word) for word in by)

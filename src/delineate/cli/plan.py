@@ -6,6 +6,7 @@ import typer
 
 from delineate.cli.options import screen
 from delineate.cli.wishes import (
+    ChannelDropout,
     DatasetFolder,
     Device,
     Divided,
@@ -47,6 +48,7 @@ def command(
     splits: OwnSplits = None,
     split_by: Divided = SplitBy.kfold,
     stratify: Stratify = None,
+    channel_dropout: ChannelDropout = None,
     settings: Settings = [],  # noqa: B006 - typer copies it
     layout: Layout = None,
     again: bool = typer.Option(False, "--again", help="Decide anew, even where there is a plan."),
@@ -67,6 +69,7 @@ def command(
         use=names(use),
         splits=pipeline.SplitWishes(file=splits, mode=split_by.value, stratify=stratify),
         by_hand=by_hand(settings),
+        channel_dropout=channel_dropout,
     )
     made = pipeline.plan(dataset, folder, wishes, show, layout=layout, again=again)
     if as_json:

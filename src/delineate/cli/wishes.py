@@ -32,6 +32,7 @@ class Network(enum.Enum):
     deeplabv3plus = "deeplabv3plus"
     densenet_unet = "densenet_unet"
     fcn8s = "fcn8s"
+    kerfoot_unet = "kerfoot_unet"
     mednext_b = "mednext_b"
     mednext_l = "mednext_l"
     mednext_m = "mednext_m"
@@ -83,6 +84,15 @@ Stratify = Annotated[
 ]
 Settings = Annotated[
     list[str], typer.Option("--set", help="FIELD=VALUE in the plan, remembered as set by hand.")
+]
+ChannelDropout = Annotated[
+    float | None,
+    typer.Option(
+        "--channel-dropout",
+        min=0,
+        max=0.9,
+        help="How likely each channel of a sample is dropped, so that new scans may lack it.",
+    ),
 ]
 Layout = Annotated[str | None, typer.Option(help="Read the folder as this layout instead of recognising it.")]
 

@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from delineate.dataset.case import Case
-from delineate.dataset.dataset import Dataset, different_channels, different_labels, wrong_count
+from delineate.dataset.dataset import (
+    Dataset,
+    different_channels,
+    different_labels,
+    example_of,
+    wrong_count,
+)
 from delineate.dataset.grids import millimetres, same_grid
 from delineate.dataset.imprint import Imprint, Mark, imprint, mark
 from delineate.dataset.leakage import find_leaks, grouped, listed
@@ -110,6 +116,7 @@ def check(
         *_orphans(dataset, examined),
         *(problem for one in examined for problem in one.problems),
         *_numbers(dataset, examined),
+        *_optional(dataset),
         *_alike_names(cases),
         *_spacings(examined),
         *_orientations(examined),
@@ -171,7 +178,7 @@ def examine(dataset: Dataset, case: Case) -> Examined:
 
 def _images(dataset: Dataset, case: Case) -> tuple[list[Seen], list[Problem]]:
     seen: list[Seen] = []
-    problems = [_missing(dataset, case)] if dataset.missing(case) else []
+    problems = list(_missing(dataset, case))
     for path in case.images:
         if path is None:
             continue
@@ -202,14 +209,25 @@ def _by_message(kind: str, case: Case, text: str) -> Problem:
     return error(kind, case.id, "\n".join(lines[:-1]), lines[-1].strip())
 
 
-def _missing(dataset: Dataset, case: Case) -> Problem:
-    return error(
-        "missing-channel",
-        case.id,
-        f"{case.id}: {' and '.join(dataset.missing(case))} is missing; the channels are "
-        f"{', '.join(dataset.channels)}.\n  there is  {first_file(case.images)}",
-        "Add the file, or leave this case out: a missing channel is never filled with zeros.",
-    )
+def _missing(dataset: Dataset, case: Case) -> Iterator[Problem]:
+    missing = dataset.missing(case)
+    strange = [name for name in missing if name not in dataset.optional]
+    if strange:
+        yield error(
+            "missing-channel",
+            case.id,
+            f"{case.id}: {' and '.join(missing)} is missing; the channels are "
+            f"{', '.join(dataset.channels)}.\n  there is  {first_file(case.images)}",
+            "Add the file, leave this case out, or say that cases may lack it: "
+            f"{example_of(missing)} as channels.json beside the images. It is never filled with air.",
+        )
+    elif missing:
+        yield note(
+            "without-channel",
+            case.id,
+            f"{case.id}: {' and '.join(missing)} is missing, which is declared optional.",
+            "The network learns that it is not there; what that costs, evaluate --missing-channels says.",
+        )
 
 
 def _voxels(case: Case, volume: Volume) -> Iterator[Problem]:
@@ -325,6 +343,19 @@ def _numbers(dataset: Dataset, examined: Sequence[Examined]) -> Iterator[Problem
                 f"{name}: only {len(with_it)} cases hold it{where}; with fewer than {FEW_EXAMPLES} it is "
                 "hardly learnt, and a fold may have none to judge by.",
                 "Label more cases that show it, merge it with another label, or leave it out.",
+            )
+
+
+def _optional(dataset: Dataset) -> Iterator[Problem]:
+    """Channels that may be missing and never are: nothing teaches the network to do without."""
+    lacking = {name for case in dataset.cases for name in dataset.missing(case)}
+    for name in dataset.optional:
+        if name not in lacking:
+            yield warning(
+                "never-missing",
+                None,
+                f"{name} is declared optional, but no labelled case lacks it.",
+                "A network learns to do without it only from cases that lack it, or with --channel-dropout.",
             )
 
 

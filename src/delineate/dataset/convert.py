@@ -11,6 +11,7 @@ import numpy as np
 
 from delineate.dataset.case import Case
 from delineate.dataset.dataset import Dataset
+from delineate.dataset.layouts.recognition import CHANNELS, OPTIONAL
 from delineate.dataset.values import NAMES, ORDER
 from delineate.errors import DataError
 from delineate.io import suffix_of, write_labels, write_volume
@@ -53,6 +54,8 @@ def write_nnunet(
                 write_labels(dataset.labels(case), temporary / "labelsTr" / f"{case.id}{ending}")
             progress(done, len(every), case.id)
         write_json(temporary / "dataset.json", description(dataset, name, ending))
+        if dataset.optional:
+            write_json(temporary / CHANNELS, {OPTIONAL: list(dataset.optional)})
     return target
 
 
@@ -99,8 +102,9 @@ def _write_images(dataset: Dataset, case: Case, folder: Path, ending: str) -> No
     if ending == PICTURES:
         write_volume(scan, folder / f"{case.id}_0000{ending}")
         return
-    for n, name in enumerate(scan.channels):
-        channel = Volume(scan.array[n : n + 1], scan.geometry, (name,), scan.source)
+    for at, name in enumerate(scan.channels):
+        n = dataset.channels.index(name)
+        channel = Volume(scan.array[at : at + 1], scan.geometry, (name,), scan.source)
         write_volume(channel, folder / f"{case.id}_{n:04d}{ending}")
 
 

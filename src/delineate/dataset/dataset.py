@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -37,6 +38,7 @@ class Dataset:
     orphans     label files without an image
     problems    what did not fit together when the files were sorted out; `check` reports it
     about       free texts of a `dataset.json` (description, licence, ...)
+    optional    channels that a case may lack; its scan then has the others only
     """
 
     name: str
@@ -51,6 +53,7 @@ class Dataset:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path | str, *, layout: str | None = None) -> Dataset:
@@ -75,6 +78,7 @@ class Dataset:
             problems=found.problems,
             notes=(*found.notes, *told),
             about=found.about,
+            optional=found.optional,
         )
 
     @property
@@ -121,27 +125,29 @@ class Dataset:
         return replace(self, cases=cases, unlabelled=unlabelled)
 
     def scan(self, case: Case, manner: Manner = PLAIN) -> Volume:
-        """The scan with its channels in the order of the dataset.
+        """The scan with its channels in the order of the dataset; optional ones may be missing in it.
 
         manner  how DICOM series are read where there is a choice
 
         Raises:
-            DataError: a channel is missing, there are too few or too many, or their grids differ.
+            DataError: a channel is missing that is not optional, there are too few or too many, or their
+                grids differ.
         """
         self._refuse_missing(case)
         parts = [read_volume(path, manner=manner) for path in case.images if path is not None]
         for part in parts[1:]:
             if not same_grid(parts[0].geometry, part.geometry):
                 raise DataError(different_channels(case, parts[0], part))
+        there = tuple(name for name in self.channels if name not in self.missing(case))
         count = sum(len(part.channels) for part in parts)
-        if count != len(self.channels):
-            raise DataError(wrong_count(case, self.channels, count))
+        if count != len(there):
+            raise DataError(wrong_count(case, there, count))
         if len(parts) == 1:
-            return replace(parts[0], channels=self.channels)
+            return replace(parts[0], channels=there)
         return Volume(
             np.concatenate([part.array for part in parts]),
             parts[0].geometry,
-            self.channels,
+            there,
             Source(
                 files=tuple(file for part in parts for file in part.source.files),
                 instance_uids=parts[0].source.instance_uids,
@@ -190,10 +196,13 @@ class Dataset:
 
     def _refuse_missing(self, case: Case) -> None:
         if missing := self.missing(case):
+            if set(missing) <= set(self.optional) and any(case.images):
+                return
             raise DataError(
                 f"{case.id}: {' and '.join(missing)} is missing; the channels are "
                 f"{', '.join(self.channels)}. It is not filled with zeros, which would look "
-                "like air. Add the file, or leave the case out."
+                "like air. Add the file, leave the case out, or say that cases may lack it: "
+                f"{example_of(missing)} as channels.json beside the images."
             )
 
     def _unknown_values(self, case: Case, unknown: Mapping[int, int], *, packed: bool) -> str:
@@ -209,6 +218,11 @@ class Dataset:
             "  Correct the file, or say what the value means where the labels are listed "
             "(labels.json, dataset.json or the manifest)."
         )
+
+
+def example_of(missing: tuple[str, ...]) -> str:
+    """The `channels.json` that declares these channels optional."""
+    return json.dumps({"optional": list(missing)})
 
 
 def wrong_count(case: Case, channels: tuple[str, ...], count: int) -> str:

@@ -28,6 +28,7 @@ class Listing:
     orphans    label files without an image
     problems   what did not fit together
     notes      what was decided on the way, in words
+    optional   channels that a case may lack
     about      free texts of a `dataset.json` (description, licence, ...), kept for writing it again
     """
 
@@ -42,6 +43,7 @@ class Listing:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
 
     def described(self, facts: Mapping[str, Case], where: Path) -> Listing:
         """The same files with the patients, sites and further columns that `facts` gives by case id."""
@@ -184,6 +186,23 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object {{...}}, got {type(content).__name__}.")
     return content
+
+
+def may_lack(names: object, channels: tuple[str, ...], where: Path) -> tuple[str, ...]:
+    """The channels that a file `where` says a case may lack, in the order in which they are stacked.
+
+    Raises:
+        DataError: it is no list of names, names what is no channel, or would leave none.
+    """
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{where}: optional is a list of channels that a case may lack, got {names!r}.")
+    unknown = sorted(set(names) - set(channels))
+    if unknown:
+        raise DataError(
+            f"{where}: {', '.join(unknown)} is said to be optional, but is no channel; the channels are "
+            f"{', '.join(channels)}. Write the name as it stands there."
+        )
+    return tuple(name for name in channels if name in names)
 
 
 def refuse_empty(cases: Iterable[object], where: Path, expected: str) -> None:

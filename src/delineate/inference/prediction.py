@@ -12,7 +12,9 @@ class Prediction:
     """Labels on the scan's own grid.
 
     probabilities  one channel per output of the schema, in [0, 1], on the same grid; where asked for
+    missing        channels that the scan lacked; the notes of the labels say what that costs
     """
 
     labels: LabelMap
     probabilities: Volume | None = None
+    missing: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from delineate.networks.build import (
     seed_spec,
 )
 from delineate.networks.deeplab import DeepLabV3Plus
+from delineate.networks.degraded import Degraded, Loss, degraded_note
 from delineate.networks.densenet import DenseNetUNet
 from delineate.networks.facts import Facts, Score, card
 from delineate.networks.fcn import FCN8s
@@ -38,9 +39,11 @@ __all__ = [
     "Calibration",
     "CleanUp",
     "DeepLabV3Plus",
+    "Degraded",
     "DenseNetUNet",
     "FCN8s",
     "Facts",
+    "Loss",
     "Manifest",
     "MedNeXt",
     "Model",
@@ -60,6 +63,7 @@ __all__ = [
     "blueprint",
     "build_network",
     "card",
+    "degraded_note",
     "device_of",
     "initialise",
     "inputs_of",

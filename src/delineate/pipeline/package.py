@@ -13,9 +13,10 @@ from delineate.dataset import Dataset
 from delineate.errors import RunError
 from delineate.evaluation import Report
 from delineate.io.disk import sweep_beside
-from delineate.networks import Facts, Score, card, required, write_model
+from delineate.networks import Degraded, Facts, Score, card, required, write_model
 from delineate.pipeline.fold import WEIGHTS
 from delineate.pipeline.judge import CHOICE, Choice
+from delineate.pipeline.missing import measured_missing
 from delineate.pipeline.run_folder import Run
 from delineate.planning import Plan
 from delineate.training import HISTORY
@@ -28,7 +29,7 @@ def write_package(run: Run, folder: Path) -> Path:
     """Writes the model folder of a run that was evaluated, and returns it.
 
     Raises:
-        RunError: the run was not evaluated yet.
+        RunError: the run was not evaluated yet, or what it loses without channels is of other networks.
     """
     if not run.has(CHOICE):
         raise RunError(f"{run.folder}: was not evaluated yet. Do so with:  delineate evaluate {run.folder}")
@@ -38,16 +39,29 @@ def write_package(run: Run, folder: Path) -> Path:
     report = Report.load(run.evaluation / "report.json")
     facts = _facts(run, plan, run.dataset(), report, choice)
     folds = {name: tuple(sorted(found)) for name, found in weights.items()}
+    degraded = measured_missing(run, choice.use)
     write_model(
         folder,
         plan=plan,
         weights=weights,
-        card=card(plan, facts, folds),
+        card=card(plan, facts, folds) + _without_channels(plan, degraded),
         facts=facts,
         cleanup=choice.cleanup,
+        degraded=degraded,
     )
     sweep_beside(folder)
     return folder
+
+
+def _without_channels(plan: Plan, measured: Degraded | None) -> str:
+    """What the card says of scans that lack channels."""
+    if not plan.dispensable:
+        return ""
+    table = "What that costs was not measured.\n" if measured is None else measured.to_markdown()
+    return (
+        f"\n## Without a channel\n\nIt learnt to do without {', '.join(plan.dispensable)}, one at a time or "
+        f"several; results made so say that they are degraded.\n\n{table}"
+    )
 
 
 def _trained(run: Run, name: str, plan: Plan) -> Iterator[tuple[int, Mapping[str, Tensor]]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate.dataset import Case, Dataset
 from delineate.dataset.incoming import incoming
 from delineate.errors import DataError, Error
 from delineate.io import SUFFIXES, suffix_of, write_labels, write_volume
+from delineate.io.disk import write_json
 from delineate.io.manner import Manner
 from delineate.io.write import WRITTEN
 from delineate.pipeline.watch import Watch
@@ -17,8 +19,14 @@ from delineate.pipeline.wishes import SegmentWishes
 from delineate.planning import Plan
 from delineate.space import Volume
 
+if TYPE_CHECKING:
+    from delineate.inference import Prediction
+    from delineate.inference.engine import EngineName
+    from delineate.networks import Degraded
+
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg")
 PROBABILITIES = "_probabilities.nii.gz"
+DEGRADED = "_degraded.json"
 
 
 def segment(
@@ -28,11 +36,13 @@ def segment(
 
     out  a file for one case, else a folder: CASE.nii.gz, or CASE.png for pictures
 
-    All cases are tried; those that fail are reported together at the end.
+    All cases are tried; those that fail are reported together at the end. Labels made without a channel
+    that the model can do without say so, and so does CASE_degraded.json beside them.
     """
     from delineate.inference import Segmenter
 
     mirror = how.device != "cpu" if how.mirror is None else how.mirror
+    engine = _engine(model, how, watch)
     with watch.stage("open the model"):
         segmenter = Segmenter.open(
             model,
@@ -42,11 +52,13 @@ def segment(
             cleanup=how.cleanup,
             precision=how.precision,
             fast=how.fast,
+            engine=engine,
+            cache=how.cache,
         )
     if how.probabilities and segmenter.temperature != 1:
         watch.say(f"probabilities are at the temperature of the model, {segmenter.temperature:.3f}")
     channels = tuple(channel.name for channel in segmenter.plan.channels)
-    cases = incoming(scans, channels)
+    cases = incoming(scans, channels, segmenter.plan.dispensable)
     files = _outputs(cases, out)
     _refuse_overwriting(cases, files)
     failed: dict[str, str] = {}
@@ -61,6 +73,7 @@ def segment(
                 for note in found.labels.notes:
                     watch.say(f"{case.id}: {note}")
                 write_labels(labels, files[case.id])
+                _mark(case, found, segmenter.degraded, files[case.id])
                 if found.probabilities is not None:
                     write_volume(found.probabilities, probabilities_file(files[case.id]))
             except Error as error:
@@ -72,9 +85,50 @@ def segment(
     return tuple(files.values())
 
 
+def _engine(model: Path, how: SegmentWishes, watch: Watch) -> EngineName:
+    """The engine that is asked for, or the fastest, with a word about why."""
+    if how.engine != "auto":
+        return how.engine
+    from delineate.inference.engines import Runtime, choose
+    from delineate.networks import Model
+
+    with watch.stage("choose an engine"):
+        choice = choose(Model.open(model), Runtime("torch", how.precision, how.device, how.cache))
+    watch.say(choice.told)
+    return choice.engine
+
+
 def probabilities_file(labels: Path) -> Path:
     """Where the probabilities that go with a label file are written."""
     return labels.with_name(labels.name.removesuffix(suffix_of(labels)) + PROBABILITIES)
+
+
+def degraded_file(labels: Path) -> Path:
+    """What lies beside a label file that was made without all channels."""
+    return labels.with_name(labels.name.removesuffix(suffix_of(labels)) + DEGRADED)
+
+
+def _mark(case: Case, found: Prediction, measured: Degraded | None, labels: Path) -> None:
+    """Writes what was missing beside the labels; an older mark of a whole scan goes."""
+    if not found.missing:
+        degraded_file(labels).unlink(missing_ok=True)
+        return
+    from delineate.networks.degraded import MARK
+
+    note = next(note for note in found.labels.notes if note.startswith(MARK))
+    losses = (
+        []
+        if measured is None
+        else [loss for loss in measured.losses if set(loss.missing) <= set(found.missing)]
+    )
+    content = {
+        "case": case.id,
+        "labels": labels.name,
+        "missing": list(found.missing),
+        "note": note,
+        "losses": [loss.model_dump(mode="json") for loss in losses],
+    }
+    write_json(degraded_file(labels), content)
 
 
 def _say_notes(case: Case, scan: Volume, watch: Watch) -> None:
@@ -88,7 +142,13 @@ def _scan(case: Case, plan: Plan, manner: Manner) -> Volume:
     """The scan of a case, its channels named as in the plan."""
     names = tuple(channel.name for channel in plan.channels)
     holder = Dataset(
-        name="incoming", root=Path(), layout="incoming", channels=names, schema=plan.labels, cases=(case,)
+        name="incoming",
+        root=Path(),
+        layout="incoming",
+        channels=names,
+        schema=plan.labels,
+        cases=(case,),
+        optional=plan.dispensable,
     )
     return holder.scan(case, manner)
 
@@ -124,5 +184,5 @@ def _refuse_overwriting(cases: Sequence[Case], files: Mapping[str, Path]) -> Non
 
 
 def _suffix(case: Case) -> str:
-    first = case.images[0]
+    first = next((path for path in case.images if path is not None), None)
     return ".png" if first is not None and first.suffix.lower() in PICTURES else ".nii.gz"

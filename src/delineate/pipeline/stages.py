@@ -20,6 +20,7 @@ from delineate.dataset import (
 )
 from delineate.errors import DataError, RunError
 from delineate.evaluation import Report, Rules
+from delineate.networks import Degraded
 from delineate.pipeline.judge import Judge
 from delineate.pipeline.package import write_package
 from delineate.pipeline.page import write_page
@@ -126,6 +127,15 @@ def evaluate(folder: Path, watch: Watch, *, device: str = "cpu", rules: Rules | 
         return judge.verdict()
 
 
+def evaluate_missing(folder: Path, watch: Watch, *, device: str = "cpu") -> Degraded:
+    """What a run that was evaluated loses without each channel that a scan may lack."""
+    from delineate.pipeline.missing import measure_missing
+
+    opened = Run.open(folder)
+    with opened.locked():
+        return measure_missing(opened, device, watch)
+
+
 def report(folder: Path, watch: Watch) -> Path:
     """Writes RUN/report.html, the page to look at, and returns its path."""
     opened = Run.open(folder)
@@ -167,6 +177,7 @@ def _decided(run: Run, splits: Splits, wishes: PlanWishes) -> Plan:
         minutes=wishes.minutes,
         steps=wishes.steps,
         folds=wishes.folds,
+        channel_dropout=wishes.channel_dropout,
         fold_count=len(splits.folds),
         use=wishes.use,
     )

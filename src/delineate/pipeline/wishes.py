@@ -15,6 +15,7 @@ from delineate.planning.presets import PresetName
 from delineate.record import Record
 
 if TYPE_CHECKING:
+    from delineate.inference.engine import EngineWish
     from delineate.networks import Precision
 
 
@@ -46,6 +47,7 @@ class PlanWishes:
     preset     "default", or residual encoders "M", "L", "XL"
     network    one of the literature in place of the U-Net, or a teaching network of fixed layout
     by_hand    path in the plan -> value
+    channel_dropout  how likely each channel of a sample is dropped, so that new scans may lack it
     """
 
     minutes: float | None = None
@@ -58,6 +60,7 @@ class PlanWishes:
     network: NetworkName | SeedKind | None = None
     splits: SplitWishes = SplitWishes()
     by_hand: Mapping[str, Any] = field(default_factory=dict)
+    channel_dropout: float | None = None
 
     @property
     def basis(self) -> Basis:
@@ -82,6 +85,9 @@ class PlanWishes:
             plan = plan.set_by_hand("use", list(self.use))
         if self.steps is not None and self.steps != plan.training.steps:
             plan = plan.set_by_hand("training.steps", self.steps)
+        dropout = self.channel_dropout
+        if dropout is not None and dropout != plan.training.channel_dropout:
+            plan = plan.set_by_hand("training.channel_dropout", dropout)
         if self.minutes is not None:
             each = self.minutes / (len(plan.train_folds) * len(plan.use))
             if each != plan.training.minutes:
@@ -113,6 +119,8 @@ class SegmentWishes:
     precision  what networks compute in; "auto" is bf16 where the device multiplies it
     reading    how DICOM series are read where there is a choice
     fast       seek structures on a coarse grid, and look closely only at the box around them
+    engine     what computes networks; "auto" is the fastest on this machine, which is measured once
+    cache      a folder for what engines make of networks, and for which is fastest; None: made every time
     """
 
     device: str = "cpu"
@@ -123,3 +131,5 @@ class SegmentWishes:
     precision: Precision = "auto"
     reading: Manner = PLAIN
     fast: bool = False
+    engine: EngineWish = "torch"
+    cache: Path | None = None

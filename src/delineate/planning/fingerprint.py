@@ -50,7 +50,7 @@ class CaseFingerprint(Record):
     spacing: Spacing  # mm, to 6 digits: the rest is noise of the affine
     orientation: str  # how the axes of the file lie ("LPS")
     dtype: str
-    ranges: tuple[ChannelRange, ...]  # one per channel
+    ranges: tuple[ChannelRange | None, ...]  # one per channel; None where the case lacks it
     label_voxels: tuple[int, ...]  # one per label of the schema
 
     @property
@@ -153,10 +153,14 @@ class Fingerprint(Record):
         """Median share of the voxels that cropping leaves."""
         return float(np.median([case.kept for case in self.cases]))
 
+    def lacking(self, channel: int) -> int:
+        """How many cases lack a channel."""
+        return sum(case.ranges[channel] is None for case in self.cases)
+
     def intensities(self, channel: int) -> Intensities | None:
         """The foreground of one channel; None where no case has any foreground."""
         ranges = [case.ranges[channel] for case in self.cases]
-        found = [(r.mean, r.sd, r.low, r.high) for r in ranges if r.mean is not None]
+        found = [(r.mean, r.sd, r.low, r.high) for r in ranges if r is not None and r.mean is not None]
         if not found:
             return None
         means, sds, lows, highs = np.array(found, dtype=np.float64).T
@@ -202,7 +206,7 @@ def _measured(dataset: Dataset, workers: int) -> Iterator[tuple[CaseFingerprint,
     """What each case tells us, in order. Threads: reading and numpy let others run meanwhile."""
 
     def measure(case: Case) -> tuple[CaseFingerprint, tuple[Histogram, ...]]:
-        return _of_case(case.id, *dataset.pair(case))
+        return _of_case(case.id, *dataset.pair(case), dataset.channels)
 
     if workers <= 1:
         yield from map(measure, dataset.cases)
@@ -214,12 +218,16 @@ def _measured(dataset: Dataset, workers: int) -> Iterator[tuple[CaseFingerprint,
             pool.shutdown(cancel_futures=True)
 
 
-def _of_case(name: str, scan: Volume, labels: LabelMap) -> tuple[CaseFingerprint, tuple[Histogram, ...]]:
+def _of_case(
+    name: str, scan: Volume, labels: LabelMap, channels: tuple[str, ...]
+) -> tuple[CaseFingerprint, tuple[Histogram, ...]]:
     _refuse_unmeasured(name, scan)
     box = nonzero_box(scan)
     inside = labels.array[box.slices]
     known = inside != 0 if labels.schema.ignore is None else (inside != 0) & (inside != labels.schema.ignore)
-    foreground = [channel[known] for channel in scan.cropped(box).array]
+    inner = scan.cropped(box)
+    foreground = dict(zip(scan.channels, (channel[known] for channel in inner.array), strict=True))
+    whole = dict(zip(scan.channels, scan.array, strict=True))
     case = CaseFingerprint(
         id=name,
         shape=scan.geometry.shape,
@@ -227,10 +235,10 @@ def _of_case(name: str, scan: Volume, labels: LabelMap) -> tuple[CaseFingerprint
         spacing=triple(float(f"{s:.6g}") for s in scan.geometry.spacing),
         orientation=scan.geometry.orientation,
         dtype=str(scan.array.dtype),
-        ranges=tuple(map(_range, scan.array, foreground)),
+        ranges=tuple(_range(whole[c], foreground[c]) if c in whole else None for c in channels),
         label_voxels=_volumes(labels),
     )
-    return case, tuple(map(Histogram.of, foreground))
+    return case, tuple(Histogram.of(foreground[c]) if c in whole else Histogram() for c in channels)
 
 
 def _refuse_unmeasured(name: str, scan: Volume) -> None:

@@ -65,6 +65,7 @@ def _zscore(found: Fingerprint, channel: int) -> tuple[Normalization, str]:
     else:
         where = f"over the whole scan: the empty border is small ({found.kept:.0%} is left without it)"
     why = f"each scan minus its own mean, divided by its own standard deviation, {where}"
-    if min(case.ranges[channel].minimum for case in found.cases) <= AIR:
+    ranges = [case.ranges[channel] for case in found.cases]
+    if min((r.minimum for r in ranges if r is not None), default=0) <= AIR:
         why += ". Values go down to those of air in CT: if this is CT, name the channel 'CT'"
     return Normalization(rule="zscore", masked=masked), why

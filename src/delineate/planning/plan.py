@@ -124,6 +124,7 @@ NetworkKind = Literal[
     "unetr",
     "swinunetr",
     "segresnet",
+    "kerfoot_unet",
     "mask_rcnn",
 ]
 OWN_FIELDS: dict[str, tuple[str, ...]] = {  # what a kind needs beyond its stages
@@ -138,6 +139,7 @@ OWN_FIELDS: dict[str, tuple[str, ...]] = {  # what a kind needs beyond its stage
     "mednext": ("expansion",),
     "unetr": ("heads", "image"),
     "swinunetr": ("heads",),
+    "kerfoot_unet": ("norm", "residual"),
     "mask_rcnn": ("detector",),
 }
 SUPERVISED = (
@@ -189,8 +191,8 @@ class NetworkSpec(Record):
 
     Stages run from full resolution to the bottleneck. Strides and kernels have one entry per
     spatial axis of the network: two for a 2D configuration, three for 3D. `strides[0]` is one, but for
-    networks that have no features at full resolution (deeplabv3plus, resnet_unet, densenet_unet), and for
-    segnet, where the stride of a stage is that of the pool after it.
+    networks that have no features at full resolution (deeplabv3plus, resnet_unet, densenet_unet,
+    kerfoot_unet), and for segnet, where the stride of a stage is that of the pool after it.
 
     unet           plain U-Net, instance norm, leaky ReLU (nnU-Net's default)
     residual_unet  residual encoder (nnU-Net's ResEnc presets)
@@ -206,6 +208,7 @@ class NetworkSpec(Record):
     heads       of attention: one number, or one per stage of windows
     image       edges of the only image that fits
     detector    how objects are found; such a network gives objects, not a label for each voxel
+    residual    whether what enters a stage is added to what leaves it
     """
 
     kind: NetworkKind = "unet"
@@ -224,6 +227,7 @@ class NetworkSpec(Record):
     heads: tuple[Count, ...] | None = _own()
     image: tuple[Count, ...] | None = _own()
     detector: DetectorSpec | None = _own()
+    residual: bool | None = _own()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -319,6 +323,20 @@ def _grown(spec: NetworkSpec) -> tuple[int, ...]:
     return tuple(features)
 
 
+class Sampling(Record):
+    """How a scan comes onto a configuration's grid. The defaults are nnU-Net's, and what is planned here.
+
+    order   of the splines: 3 cubic, 1 linear
+    keeps   the extent: outer faces stay, the spacing gives way to whole voxels; or the first_voxel: its
+            centre stays and the spacing is exact
+    across  thick slices (spacings that differ threefold): the nearest one, or interpolated like the rest
+    """
+
+    order: Literal[1, 3] = 3
+    keeps: Literal["extent", "first_voxel"] = "extent"
+    across: Literal["nearest", "interpolated"] = "nearest"
+
+
 class Configuration(Record):
     """One way to learn the dataset: a resolution, a patch, a batch, a network.
 
@@ -335,6 +353,7 @@ class Configuration(Record):
     network: NetworkSpec
     batch_dice: bool  # Dice over the batch as one image, rather than per patch
     previous: ConfigurationName | None = None  # cascade: whose labels are further input channels
+    sampling: Sampling = Field(default=Sampling(), exclude_if=lambda value: value == Sampling())
 
     @model_validator(mode="after")
     def _patch_fits(self) -> Self:
@@ -421,7 +440,11 @@ class Training(Record):
     loss: LossName | OwnLoss = "dice_ce"
     class_weights: tuple[Positive, ...] | None = None  # one per output, for the weighted losses
     hard_cases: Probability = 0.0  # share of the samples whose case is drawn by its last loss
+    freeze: Literal["none", "encoder"] = "none"  # what does not learn at first
+    thaw_after: Probability = 1.0  # share of the training after which it learns too; 1 is never
+    encoder_rate: Positive = 1.0  # of the learning rate, for the encoder
     foreground: Probability = 0.33  # share of the patches of a batch that must hold foreground
+    channel_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of each channel of each sample; one stays
     clip: Positive = 12.0  # gradient norm
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # weight averaging: decay per step, 0 is off
     patience: Count | None = None  # validations without a new best after which training stops
@@ -453,8 +476,12 @@ class Plan(Record):
     fingerprint: str  # digest of the fingerprint that the plan was made from
     labels: LabelSchema
     channels: Annotated[tuple[ChannelPlan, ...], Field(min_length=1)]
+    may_lack: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)  # some cases did
     orientation: str  # scans are turned to lie so ("RAS", or STORED); nothing is interpolated
     crop_to_nonzero: bool = True
+    normalized: Literal["scanned", "resampled"] = Field(  # which voxels are measured and changed
+        default="scanned", exclude_if=lambda value: value == "scanned"
+    )
     configurations: dict[ConfigurationName, Configuration]
     use: Annotated[
         tuple[ConfigurationName, ...], Field(min_length=1)
@@ -482,6 +509,10 @@ class Plan(Record):
         folds = self.train_folds
         if any(fold >= self.folds or fold < 0 for fold in folds) or len(set(folds)) != len(folds):
             raise ValueError(f"train_folds are different numbers below {self.folds}, got {list(folds)}")
+        strange = sorted(set(self.may_lack) - {channel.name for channel in self.channels})
+        if strange:
+            raise ValueError(f"may_lack names {', '.join(strange)}, which is no channel")
+        self._refuse_mixed()
         weights, outputs = self.training.class_weights, self.labels.outputs
         if weights is not None and len(weights) != len(outputs):
             raise ValueError(f"class_weights are one per output ({', '.join(outputs)}), got {len(weights)}")
@@ -510,6 +541,13 @@ class Plan(Record):
     def first(self) -> ConfigurationName:
         """The configuration used where none is named."""
         return self.use[0]
+
+    @property
+    def dispensable(self) -> tuple[str, ...]:
+        """Channels that a scan may lack: training went without them at times."""
+        names = tuple(channel.name for channel in self.channels)
+        dropped = len(names) > 1 and self.training.channel_dropout > 0
+        return names if dropped else tuple(name for name in names if name in self.may_lack)
 
     def configuration(self, name: str | None = None) -> Configuration:
         """A configuration by name, or the first that the plan uses."""

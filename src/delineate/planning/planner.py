@@ -22,6 +22,7 @@ from delineate.planning.intensity import normalized
 from delineate.planning.plan import Augmentation, Axis, ConfigurationName, Plan, Training
 from delineate.planning.presets import PRESETS, Preset, PresetName
 from delineate.planning.reasons import AXES, configuration_reasons
+from delineate.planning.sequences import sequences
 from delineate.planning.spacing import ANISOTROPIC, IJK, Frame
 from delineate.space.orientation import world_axes
 
@@ -48,6 +49,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     folds: Sequence[int] | None = None,
     fold_count: int | None = None,
     use: Sequence[str] | None = None,
+    channel_dropout: float | None = None,
     gflops: float = CPU_GFLOPS,
 ) -> Plan:
     """The plan for a dataset.
@@ -56,6 +58,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     memory_gb   of the GPU or the machine; None is what the preset was made for: 8, 24 (L) or 40 (XL)
     minutes     of training, all folds and configurations together; steps are of each training
     folds, use  which folds and configurations to train; None leaves it to the budget
+    channel_dropout  how likely each channel of a sample is dropped in training, so that scans may lack it
     fold_count  how many folds there are, where the cases are divided already; None is five
     gflops      what the CPU sustains in training: with the minutes, it limits the network there
 
@@ -76,6 +79,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     train_folds, why_trained = _train_folds(count, budget, folds, cascaded=cascaded)
     mirror_axes, why_mirrored = _mirror_axes(found, frame)
     weights, why_weighted = class_weights(found)
+    may_lack, why_lacking = sequences(found, channel_dropout)
     channels = [normalized(found, n) for n in range(len(found.channels))]
     augmentation = {name: _augmentation(each, frame) for name, each in chosen.items()}
     reasons = _dataset_reasons(found) | {f"channels.{n}": why for n, (_, why) in enumerate(channels)}
@@ -85,19 +89,21 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     reasons |= {"use": why_used, "train_folds": why_trained, "training.mirror_axes": why_mirrored}
     reasons |= {"training.class_weights": why_weighted}
     reasons |= {"folds": _why_folds(found, count, given=fold_count is not None)} | budget.reasons()
-    reasons |= _why_trained_so(family)
+    reasons |= _why_trained_so(family) | why_lacking
+    training = _trained_as(family, budget.training(mirror_axes))
     return Plan(
         dataset=found.dataset,
         fingerprint=found.digest(),
         labels=found.labels,
         channels=tuple(channel for channel, _ in channels),
+        may_lack=may_lack,
         orientation=found.orientation,
         configurations={name: each.configuration for name, each in chosen.items()},
         use=used,
         folds=count,
         train_folds=train_folds,
         augmentation={name: drawn for name, (drawn, _) in augmentation.items()},
-        training=_trained_as(family, budget.training(mirror_axes)).but(class_weights=weights),
+        training=training.but(class_weights=weights, channel_dropout=channel_dropout or 0.0),
         reasons=reasons,
     )
 

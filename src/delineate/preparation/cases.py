@@ -26,7 +26,7 @@ from delineate.dataset import Case, Dataset
 from delineate.errors import DataError, Error, PlanError
 from delineate.io import read_geometry
 from delineate.io.disk import is_partial
-from delineate.planning.plan import Configuration, Plan
+from delineate.planning.plan import Configuration, Plan, Sampling
 from delineate.preparation.align import indices, labels_on, turned_grid
 from delineate.preparation.locations import Indices, locate, targets
 from delineate.preparation.prepared import Upright, interpolation, respaced, respaced_labels, upright
@@ -80,9 +80,13 @@ def store_name(plan: Plan, name: str) -> str:
     """
     mine = plan.configuration(name)
     for other, configuration in plan.configurations.items():
-        if (configuration.spacing, configuration.slice_axis) == (mine.spacing, mine.slice_axis):
+        if _grid_of(configuration) == _grid_of(mine):
             return other
     return name
+
+
+def _grid_of(configuration: Configuration) -> tuple[object, ...]:
+    return configuration.spacing, configuration.slice_axis, configuration.sampling
 
 
 def made_from(dataset: Dataset, case: Case, plan: Plan, configuration: Configuration) -> str:
@@ -100,6 +104,10 @@ def made_from(dataset: Dataset, case: Case, plan: Plan, configuration: Configura
         "images": [None if path is None else _stamps(path) for path in case.images],
         "label_map": None if case.labels is None else _stamps(case.labels),
     }
+    if plan.normalized != "scanned":
+        facts["normalized"] = plan.normalized
+    if configuration.sampling != Sampling():
+        facts["sampling"] = configuration.sampling.model_dump(mode="json")
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -167,6 +175,7 @@ def _prepared(
         tuple(channel.name for channel in plan.channels),
         wanted,
         locate(labels, wanted, rng),
+        missing=tuple(plan.channels[n].name for n in scan.missing),
     )
 
 

@@ -34,6 +34,8 @@ class CaseReader(Protocol):
     def shape(self) -> Shape: ...  # noqa: D102
     @property
     def classes_present(self) -> Sequence[int]: ...  # noqa: D102
+    @property
+    def missing(self) -> tuple[int, ...]: ...  # noqa: D102
     def image(self, box: Box, /) -> Array: ...  # noqa: D102
     def labels(self, box: Box, /) -> Array: ...  # noqa: D102
     def previous(self, box: Box, /) -> Array: ...  # noqa: D102
@@ -162,8 +164,9 @@ class Sampler:
         case_id = self.ids[self._case(rng)]
         forced = index >= round(self.size * (1 - self.foreground))
         with _naming(case_id):
-            corner = self._corner(rng, self.store.case(case_id), forced)
-        return Place(case_id, corner), self.recipe.draw(rng)
+            case = self.store.case(case_id)
+            corner = self._corner(rng, case, forced)
+        return Place(case_id, corner), self.recipe.draw(rng, case.missing)
 
     def _case(self, rng: np.random.Generator) -> int:
         """The number of a case."""

@@ -3,8 +3,11 @@
 `draw` decides for one sample, from its own random generator, and says how large a box to read. `apply`
 makes the batch, on the device of the tensors it is given. The order is nnU-Net's: deform (one
 interpolation for all of it), noise, blur, brightness, contrast, low resolution, gamma from the top,
-gamma, mirror; then channels that were normalised within a mask are zero again where they were, and
-the labels of a previous stage become channels.
+gamma, mirror; then channels that were normalised within a mask are zero again where they were, those that
+the case lacks or that are dropped are zero all over, and the labels of a previous stage become channels.
+
+Channels dropped at random teach a network to do without: Neverova 2016, ModDrop,
+doi:10.1109/TPAMI.2015.2461544. At least one of those that are there stays.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from delineate.planning.plan import Augmentation, ConfigurationName, Plan
 from delineate.preparation.appearance import draw_changes
 from delineate.preparation.cascade import Corruption, draw_corruption, one_hot
 from delineate.preparation.deform import Deform, Edges, Reading, draw_deform
-from delineate.preparation.transform import Change, Mirror, draw_mirror
+from delineate.preparation.transform import Change, Mirror, draw_mirror, happens
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,7 @@ class Draw:
     changes: tuple[Change, ...]
     mirror: Mirror
     corruption: Corruption | None = None
+    absent: tuple[int, ...] = ()  # channels that are 0 all over: the case lacks them, or they are dropped
 
     @property
     def reach(self) -> Edges:
@@ -74,6 +78,7 @@ class Recipe:
     masked_channels  channels whose zeros mean "outside the patient" and stay zeros
     outside_label    what the label is beyond the scan: 0 background, or -1 unknown
     previous_labels  labels of the previous stage, each an input channel after those of the image
+    channel_dropout  how likely each channel of a sample is dropped
     """
 
     augmentation: Augmentation | None
@@ -84,6 +89,7 @@ class Recipe:
     masked_channels: tuple[int, ...] = ()
     outside_label: int = 0
     previous_labels: int = 0
+    channel_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         flat = None if self.augmentation is None else self.augmentation.flat_axis
@@ -108,12 +114,13 @@ class Recipe:
             masked_channels=tuple(masked),
             outside_label=0 if plan.labels.ignore is None else -1,
             previous_labels=len(plan.labels.labels) if configuration.previous else 0,
+            channel_dropout=plan.training.channel_dropout,
         )
 
     @property
     def still(self) -> Recipe:
         """The same recipe with nothing random in it: for validation."""
-        return replace(self, augmentation=None)
+        return replace(self, augmentation=None, channel_dropout=0.0)
 
     @property
     def has_unknown(self) -> bool:
@@ -125,8 +132,12 @@ class Recipe:
         """Channels that the network gets."""
         return self.channels + self.previous_labels
 
-    def draw(self, rng: np.random.Generator) -> Draw:
-        """What happens to one sample; always drawn in the same order."""
+    def draw(self, rng: np.random.Generator, missing: tuple[int, ...] = ()) -> Draw:
+        """What happens to one sample of a case, which may lack channels; always drawn in the same order."""
+        draw = self._draw(rng)
+        return replace(draw, absent=draw_absent(rng, self.channels, self.channel_dropout, missing))
+
+    def _draw(self, rng: np.random.Generator) -> Draw:
         a, dims = self.augmentation, len(self.edges)
         if a is None:
             return Draw(self.edges, Deform(tuple(range(dims))), (), Mirror((False,) * dims))
@@ -161,6 +172,8 @@ class Recipe:
         if outside is not None and draw.changes:
             for channel, zeros in zip(self.masked_channels, outside, strict=True):
                 image[channel].masked_fill_(zeros, 0)
+        if draw.absent:
+            image = image.index_fill(0, torch.tensor(draw.absent, device=image.device), 0)
         return draw.mirror.apply(image)
 
     def _labels(self, cutout: Cutout, reading: Reading, draw: Draw) -> Tensor:
@@ -183,3 +196,16 @@ class Recipe:
             )
         if self.previous_labels and cutout.previous is None:
             raise GeometryError("this recipe needs the labels of the previous stage, got none")
+
+
+def draw_absent(
+    rng: np.random.Generator, channels: int, probability: float, missing: tuple[int, ...] = ()
+) -> tuple[int, ...]:
+    """Channels that are not there: those `missing`, and others dropped with `probability`; one stays."""
+    if not probability:
+        return missing
+    there = [channel for channel in range(channels) if channel not in missing]
+    dropped = [channel for channel in there if happens(rng, probability)]
+    if len(dropped) == len(there):
+        del dropped[int(rng.integers(len(dropped)))]
+    return tuple(sorted((*missing, *dropped)))

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import blosc2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from delineate.errors import DataError, GeometryError, RecordError, RunError
 from delineate.io.disk import is_partial, replacing
@@ -77,6 +78,7 @@ class CaseRecord(Record):
     made_from  digest of the source files and of how they were prepared; if it changes, so does the case
     grid       the grid that the network sees
     cropped    the scan's own voxels, turned and cropped
+    missing    channels that the case lacks: 0 all over in `image`
     sizes      of the files, in bytes: a file of another size was cut short
     """
 
@@ -87,6 +89,7 @@ class CaseRecord(Record):
     grid: Grid
     cropped: Grid
     structures: tuple[Structure, ...]
+    missing: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
     sizes: dict[str, int]
 
 
@@ -163,6 +166,11 @@ class StoredCase:
     def channels(self) -> tuple[str, ...]:
         """Names of the image's channels."""
         return self.record.channels
+
+    @cached_property
+    def missing(self) -> tuple[int, ...]:
+        """Numbers of the channels that the case lacks: 0 all over."""
+        return tuple(self.channels.index(name) for name in self.record.missing)
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -257,6 +265,7 @@ class Prepared:
     labels     (i, j, k) label indices on `grid`
     cropped    the scan's own voxels, turned and cropped
     targets    whose voxels `locations` holds
+    missing    channels that the scan lacks
     """
 
     image: npt.NDArray[np.float32]
@@ -266,6 +275,7 @@ class Prepared:
     channels: tuple[str, ...]
     targets: tuple[Target, ...]
     locations: Locations
+    missing: tuple[str, ...] = ()
 
 
 def write_case(store: Path, case: str, prepared: Prepared, *, patch: Shape, made_from: str) -> None:
@@ -286,6 +296,7 @@ def write_case(store: Path, case: str, prepared: Prepared, *, patch: Shape, made
             grid=Grid.of(prepared.grid),
             cropped=Grid.of(prepared.cropped),
             structures=_structures(prepared.targets, prepared.locations),
+            missing=prepared.missing,
             sizes={path.name: path.stat().st_size for path in sorted(folder.iterdir())},
         )
         (folder / CASE).write_text(record.to_json(), encoding="utf-8")

@@ -28,7 +28,15 @@ from delineate.training.world import SAVE_EVERY_S, World
 
 # Fields that plans did not have at first: named in a basis where they say something, so that what was
 # trained before goes on.
-LATER = {"accumulate": 1, "class_weights": None, "hard_cases": 0.0}
+LATER = {
+    "accumulate": 1,
+    "class_weights": None,
+    "hard_cases": 0.0,
+    "channel_dropout": 0.0,
+    "freeze": "none",
+    "thaw_after": 1.0,
+    "encoder_rate": 1.0,
+}
 
 
 class Split(Protocol):

@@ -5,7 +5,8 @@ others, which are kept. A column is a channel where its cells name scans. An emp
 missing channel, an empty label cell a case to be segmented. `labels.json` beside it says what values mean.
 
 JSON: {"channels": ["T1", "FLAIR"], "labels": {"background": 0, "lesion": 1}, "cases": [{"case": "a",
-"T1": "a/t1.nii.gz", "FLAIR": "a/flair.nii.gz", "label": "a/lesion.nii.gz", "patient": "p1"}]}
+"T1": "a/t1.nii.gz", "FLAIR": "a/flair.nii.gz", "label": "a/lesion.nii.gz", "patient": "p1"}]}; with
+"optional": ["FLAIR"] a case may lack that channel (beside a CSV, `channels.json` says so).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from delineate.dataset.case import Case
 from delineate.dataset.layouts.nnunet import missing_file
 from delineate.dataset.layouts.pairs import channels_of, discovered
-from delineate.dataset.listing import Listing, duplicate, read_json, refuse_empty, within
+from delineate.dataset.listing import Listing, duplicate, may_lack, read_json, refuse_empty, within
 from delineate.dataset.problem import Problem
 from delineate.dataset.table_file import RESERVED, Row, TableFile, facts, read_table
 from delineate.dataset.values import LabelTable, label_table, read_label_table
@@ -53,6 +54,8 @@ def listed(path: Path, table: LabelTable | None = None) -> Listing:
         sheet, columns = _json_sheet(file, content)
         table = table or _json_table(file, content)
         name = str(content.get("name", file.stem))
+        found = _listing(sheet, columns, table, name, path)
+        return replace(found, optional=may_lack(content.get("optional", []), found.channels, file))
     return _listing(sheet, columns, table, name, path)
 
 

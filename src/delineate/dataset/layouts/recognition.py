@@ -4,6 +4,10 @@ A JSON manifest may also name a folder instead of cases, so that what is missing
 
     {"folder": "/data/read-only/wbc", "labels": {"background": 0, "nucleus": 255}, "cases": "cases.csv"}
     {"images_folder": "/data/a", "labels_folder": "/data/b", "labels": "labels.json"}
+
+Beside the images, or the manifest, `channels.json` says which channels a case may lack:
+
+    {"optional": ["FLAIR"]}
 """
 
 from __future__ import annotations
@@ -14,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from delineate.dataset.layouts import brats, decathlon, manifest, nnunet, pairs
-from delineate.dataset.listing import Listing, read_json, within
+from delineate.dataset.listing import Listing, may_lack, read_json, within
 from delineate.dataset.table_file import read_facts
 from delineate.dataset.values import LabelTable, label_table, read_label_table
 from delineate.errors import DataError
 
 FACTS = "cases.csv"  # beside the images: patients, sites and further columns by case
+CHANNELS = "channels.json"  # beside the images: which channels a case may lack
+OPTIONAL = "optional"  # what says so there, and in a JSON manifest
 SHOWN = 8  # entries of a folder in a message
 POINTER_KEYS = {"folder", "layout", "images_folder", "labels_folder", "labels", "cases", "name"}
 
@@ -51,7 +57,7 @@ def listed(path: Path, layout: str | None = None) -> Listing:
         return _listed_from_file(path, layout)
     if not path.is_dir():
         raise DataError(f"{path}: there is no such file or folder. Give the folder that holds the dataset.")
-    return _with_facts(_chosen(path, layout).listed(path, None), path / FACTS)
+    return _with_optional(_with_facts(_chosen(path, layout).listed(path, None), path / FACTS), path)
 
 
 def _listed_from_file(path: Path, layout: str | None) -> Listing:
@@ -60,8 +66,8 @@ def _listed_from_file(path: Path, layout: str | None) -> Listing:
     if path.suffix.lower() == ".json":
         content = read_json(path)
         if "folder" in content or "images_folder" in content:
-            return _listed_elsewhere(path, content)
-    return _chosen(path, layout).listed(path, None)
+            return _with_optional(_listed_elsewhere(path, content), path.parent)
+    return _with_optional(_chosen(path, layout).listed(path, None), path.parent)
 
 
 def _listed_elsewhere(file: Path, content: Mapping[str, Any]) -> Listing:
@@ -75,13 +81,25 @@ def _listed_elsewhere(file: Path, content: Mapping[str, Any]) -> Listing:
     if "folder" in content:
         folder = _folder(file, content["folder"])
         found = _chosen(folder, content.get("layout")).listed(folder, table)
-        found = _with_facts(found, folder / FACTS)
+        found = _with_optional(_with_facts(found, folder / FACTS), folder)
     else:
         images, labels = (_folder(file, content.get(key)) for key in ("images_folder", "labels_folder"))
         found = pairs.listed_in(pairs.Folders(images, labels), file.parent, table)
     if "cases" in content:
         found = _with_facts(found, within(file.parent, content["cases"], file), wanted=True)
     return replace(found, root=file, layout=manifest.NAME, name=str(content.get("name", file.stem)))
+
+
+def _with_optional(found: Listing, folder: Path) -> Listing:
+    """The same files with the channels that a case may lack, as `channels.json` in a folder says."""
+    file = folder / CHANNELS
+    if not file.is_file():
+        return found
+    content = read_json(file)
+    unknown = sorted(set(content) - {OPTIONAL})
+    if unknown:
+        raise DataError(f'{file}: unknown {", ".join(unknown)}; expected {{"optional": ["FLAIR"]}}.')
+    return replace(found, optional=may_lack(content.get(OPTIONAL, []), found.channels, file))
 
 
 def _folder(file: Path, text: object) -> Path:
