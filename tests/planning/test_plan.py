@@ -186,7 +186,7 @@ def test_a_loss_that_nobody_knows_is_refused_with_those_there_are(small):
 
 def test_a_plan_from_before_there_were_these_fields_loads(small):
     tree = json.loads(small.to_json())
-    for field in ("accumulate", "class_weights", "hard_cases"):
+    for field in ("accumulate", "class_weights", "hard_cases", "freeze", "thaw_after", "encoder_rate"):
         del tree["training"][field]
     before = small.but(training=small.training.but(class_weights=None))
     assert Plan.from_json(json.dumps(tree), where="x") == before

@@ -37,11 +37,12 @@ from delineate.training.checkpoint import (
     weights_of,
     write_tensors,
 )
+from delineate.training.freeze import Frozen
 from delineate.training.history import Row, Validation, append, cut
 from delineate.training.losses import Parts
 from delineate.training.mining import Mined, Tally
 from delineate.training.objective import Objective, Segmentation
-from delineate.training.optimize import make_optimizer, set_rate
+from delineate.training.optimize import grouped, make_optimizer, set_rate
 from delineate.training.pace import Stopwatch
 from delineate.training.patience import Patience
 from delineate.training.schedule import rate_at
@@ -141,7 +142,8 @@ class _Run:
         self.batches, self.validation = batches, validation
         self.network = _placed(network, world.device)
         scaled = bool(self._scaler.state_dict())
-        self.optimizer = make_optimizer(training, self.network.parameters(), scaled=scaled)
+        self.optimizer = make_optimizer(training, grouped(training, self.network), scaled=scaled)
+        self.frozen = Frozen.of(training, self.network, alone=world.fabric.world_size == 1)
         self.average = averaging(self.network) if training.ema else None
         self.best: Tensors = {}
         self.objective = task.lowered.on(world.device)
@@ -182,7 +184,7 @@ class _Run:
         waited = self.elapsed() - began
         progress = self.state.pace.progress(self.training, self.state.step, began)
         rate = rate_at(self.training, progress)
-        self._learn(batch, rate)
+        self._learn(batch, rate, progress)
         ended = self.elapsed()
         if self.unread == 0:
             self.unread_since_s = began
@@ -249,11 +251,13 @@ class _Run:
         self.state = self.state.but(elapsed_s=ended, pace=self.state.pace.but(save_s=ended - began))
         self.saved_s = ended
 
-    def _learn(self, batch: Batch, rate: float) -> None:
+    def _learn(self, batch: Batch, rate: float, progress: float) -> None:
         self.module.train()
+        self.frozen.set(progress)
         set_rate(self.optimizer, rate)
         labels = batch.labels.to(self.world.device)
         parts, outputs = self._graded(batch, labels)
+        self.frozen.drop(progress)
         fabric = self.world.fabric
         fabric.clip_gradients(
             self.module, self.stepper, max_norm=self.training.clip, error_if_nonfinite=False

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
+from delineate.networks.parts import encoder_of
 from delineate.planning.plan import Training
+
+SHARE = "share"  # of a group of weights: what of the learning rate is its
 
 
 def make_optimizer(
-    training: Training, parameters: Iterable[nn.Parameter], *, scaled: bool = False
+    training: Training, parameters: Iterable[Any], *, scaled: bool = False
 ) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum, Adam or AdamW, as planned; weight decay on every parameter.
 
@@ -37,6 +41,16 @@ def make_optimizer(
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Makes the next step one of this learning rate."""
+    """Makes the next step one of this learning rate, of which groups of weights may have a share."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get(SHARE, 1.0)
+
+
+def grouped(training: Training, network: nn.Module) -> list[Any]:
+    """The weights for `make_optimizer`; the encoder as a group of its own where it has its own rate."""
+    if training.encoder_rate == 1:
+        return list(network.parameters())
+    encoder = encoder_of(network)
+    known = {id(weight) for weight in encoder}
+    rest = [weight for weight in network.parameters() if id(weight) not in known]
+    return [{"params": list(encoder), SHARE: training.encoder_rate}, {"params": rest}]
