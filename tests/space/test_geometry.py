@@ -42,6 +42,16 @@ def test_respacing_covers_the_same_tissue(g, spacing):
     assert np.allclose(g.respaced(spacing).corners(), g.corners(), atol=1e-6)
 
 
+@given(geometries(), st.tuples(mm, mm, mm))
+@settings(max_examples=300, deadline=None)
+def test_respacing_from_the_first_voxel_is_exact_and_ends_nearest_to_the_last(g, spacing):
+    made = g.respaced_from_first(spacing)
+    assert np.allclose(made.spacing, spacing)
+    assert np.allclose(made.to_world(np.zeros(3)), g.to_world(np.zeros(3)))
+    beyond = (np.array(made.shape) - 1) * spacing - (np.array(g.shape) - 1) * g.spacing  # mm
+    assert (np.abs(beyond) <= np.array(spacing) / 2 + 1e-6).all()
+
+
 def test_a_flat_affine_is_refused():
     with pytest.raises(GeometryError, match="no volume"):
         Geometry((4, 4, 4), np.diag([1, 1, 0, 1]))

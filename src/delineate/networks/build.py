@@ -11,6 +11,7 @@ from delineate.networks.blocks import SLOPE, ResidualBlock, StartsItself
 from delineate.networks.deeplab import DeepLabV3Plus
 from delineate.networks.densenet import DenseNetUNet
 from delineate.networks.fcn import FCN8s
+from delineate.networks.kerfoot import KerfootUNet
 from delineate.networks.mask_rcnn import Counts, MaskRCNN
 from delineate.networks.mednext import MedNeXt
 from delineate.networks.monai_networks import monai_network
@@ -135,6 +136,8 @@ def _of_u_shape(spec: NetworkSpec, inputs: int, outputs: int) -> nn.Module:
     match spec.kind:
         case "residual_unet":
             return ResidualUNet(inputs, outputs, *layout)
+        case "kerfoot_unet":
+            return KerfootUNet(inputs, outputs, *stages[:4], residual=bool(spec.residual), norm=norm)
         case "attention_unet":
             return AttentionUNet(inputs, outputs, *layout)
         case "resnet_unet":

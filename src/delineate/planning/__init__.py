@@ -11,6 +11,7 @@ from delineate.planning.plan import (
     NetworkSpec,
     Normalization,
     Plan,
+    Sampling,
     Training,
 )
 from delineate.planning.planner import make_plan
@@ -30,6 +31,7 @@ __all__ = [
     "NetworkSpec",
     "Normalization",
     "Plan",
+    "Sampling",
     "Training",
     "fingerprint",
     "make_plan",

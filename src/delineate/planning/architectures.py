@@ -23,6 +23,7 @@ NetworkName = Literal[
     "deeplabv3plus",
     "densenet_unet",
     "fcn8s",
+    "kerfoot_unet",
     "mednext_b",
     "mednext_l",
     "mednext_m",
@@ -242,6 +243,23 @@ def _densenet(shape: Topology, width: int) -> NetworkSpec:
     )
 
 
+def _kerfoot(shape: Topology, width: int) -> NetworkSpec:
+    strides, kernels = _halving(shape, 1)
+    unit, first = (1,) * len(shape.patch), _scaled(32, width)
+    n = len(strides) + 1
+    return _spec(
+        "kerfoot_unet",
+        shape,
+        _doubled(first, n, 16 * first),
+        strides=(*strides, unit),
+        kernels=(*kernels, kernels[-1]),
+        encoder_blocks=(2,) * n,
+        decoder_blocks=(1,) * (n - 1),
+        norm="instance",
+        residual=True,
+    )
+
+
 def _mednext(size: str) -> Layout:
     blocks, expansion = MEDNEXT[size]
     down, up = slice(0, 4), slice(5, 9)
@@ -358,6 +376,15 @@ _OTHERS: dict[NetworkName, Other] = {
         encoder_blocks="DenseNet-121's",
     ),
     "fcn8s": _other(_fcn, (0.94, 0.85), (1.94, 1.34), 5, norm=INSTANCE, features=f"VGG16's: {_WIDTH}"),
+    "kerfoot_unet": _other(
+        _kerfoot,
+        (0.34, 0.19),
+        (0.34, 0.19),
+        5,
+        norm=INSTANCE,
+        features=f"MONAI's: {_WIDTH}",
+        residual="MONAI's bundles add what enters a unit to what leaves it",
+    ),
     "mednext_s": _other(_mednext("s"), (4.32, 4.22), (4.32, 4.22), 4, rate=MEDNEXT_RATE, features=_WIDTH),
     "mednext_b": _other(_mednext("b"), (5.16, 4.58), (5.16, 4.58), 4, rate=MEDNEXT_RATE, features=_WIDTH),
     "mednext_m": _other(_mednext("m"), (7.78, 6.57), (7.78, 6.57), 4, rate=MEDNEXT_RATE, features=_WIDTH),

@@ -28,16 +28,33 @@ def normalized(scan: Volume, channels: Sequence[ChannelPlan], mask: Mask | None)
 
     mask  where the patient is; needed by channels whose rule is `masked`, which become 0 elsewhere
     """
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
-        array = np.array(scan.array, dtype=np.float32, order="C")
+    array = _copied(scan)
     for values, channel in zip(array, channels, strict=True):
-        if not np.isfinite(values).all():
-            raise DataError(
-                f"channel {channel.name}{scan.source.note}: {np.count_nonzero(~np.isfinite(values))} voxels "
-                f"are NaN or infinite. Replace them by a value that means background, in the file."
-            )
+        _refuse_nan(values, channel, scan)
         _normalize(values, channel, mask, scan)
     return array
+
+
+def normalized_apart(scan: Volume, channels: Sequence[ChannelPlan]) -> npt.NDArray[np.float32]:
+    """The same, but each masked channel is measured and changed where it is not zero itself."""
+    array = _copied(scan)
+    for values, channel in zip(array, channels, strict=True):
+        _refuse_nan(values, channel, scan)
+        _normalize(values, channel, values != 0, scan)
+    return array
+
+
+def _copied(scan: Volume) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+        return np.array(scan.array, dtype=np.float32, order="C")
+
+
+def _refuse_nan(values: Channel, channel: ChannelPlan, scan: Volume) -> None:
+    if not np.isfinite(values).all():
+        raise DataError(
+            f"channel {channel.name}{scan.source.note}: {np.count_nonzero(~np.isfinite(values))} voxels "
+            f"are NaN or infinite. Replace them by a value that means background, in the file."
+        )
 
 
 def _normalize(values: Channel, channel: ChannelPlan, mask: Mask | None, scan: Volume) -> None:

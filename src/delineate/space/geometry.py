@@ -118,6 +118,17 @@ class Geometry:
         affine[:3, 3] = outer_corner + affine[:3, :3] @ HALF
         return Geometry(shape, affine)
 
+    def respaced_from_first(self, spacing: Spacing) -> Geometry:
+        """A grid of exactly `spacing` (mm) whose first voxel centre is where this one's is.
+
+        The last centre is the one nearest to this grid's last.
+        """
+        reach = (np.array(self.shape) - 1) * self.spacing  # mm between the outermost centres
+        shape = triple(int(n) for n in np.round(reach / spacing + 1))
+        affine = self.affine.copy()
+        affine[:3, :3] *= np.array(spacing) / self.spacing
+        return Geometry(shape, affine)
+
     def corners(self) -> Points:
         """(8, 3) world positions in mm of the outer corners of the grid."""
         ends = [(-0.5, n - 0.5) for n in self.shape]

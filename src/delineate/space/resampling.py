@@ -30,12 +30,14 @@ ON_VOXEL = 1e-3  # voxels: a position nearer to a voxel centre than this is that
 PARALLEL = 0.02  # voxels: drift across the whole grid below which two axes count as parallel
 
 
-def resample(array: Array, source: Geometry, target: Geometry, *, order: Orders, outside: float) -> Array:
+def resample(
+    array: Array, source: Geometry, target: Geometry, *, order: Orders, outside: float | None
+) -> Array:
     """The values of `array` on `source`, read at the voxel centres of `target`.
 
     array    (i, j, k) or (channel, i, j, k); integers stay integers when only copied, else float32
     order    spline order, 0 nearest, 1 linear, 3 cubic; a triple is one order per source axis
-    outside  value of the centres that lie beyond the outer faces of `source`
+    outside  value of the centres that lie beyond the outer faces of `source`; None repeats what is there
 
     Cubic splines never leave the range of the values that they are made from.
     """
@@ -191,7 +193,9 @@ def _turned(array: Array, axes: Sequence[int]) -> Array:
     return array.transpose(*range(lead), *(lead + axis for axis in axes))
 
 
-def _resampled_by_axis(array: Array, reads: tuple[AxisRead, ...], orders: Shape, outside: float) -> Array:
+def _resampled_by_axis(
+    array: Array, reads: tuple[AxisRead, ...], orders: Shape, outside: float | None
+) -> Array:
     """Axis by axis, the smooth ones first: their range bounds what they may give."""
     copied = [a for a in range(3) if reads[a].on_voxels or orders[a] == 0]
     repeated = [a for a in copied if len(reads[a].positions) > reads[a].size]
@@ -215,7 +219,7 @@ def _resampled_by_axis(array: Array, reads: tuple[AxisRead, ...], orders: Shape,
     if not smooth and not others:  # perhaps still a view of what came in
         array = np.array(array, order="C")
     for axis, read in enumerate(reads):
-        if not read.inside.all():
+        if outside is not None and not read.inside.all():
             beyond = np.flatnonzero(~read.inside)
             np.moveaxis(array, axis - 3, 0)[beyond] = outside
     return np.ascontiguousarray(array)
@@ -246,7 +250,7 @@ def _read_lines(array: Array, weights: Array, axis: int) -> Array:
 
 
 def _resampled_obliquely(
-    array: Array, source: Geometry, target: Geometry, order: int, outside: float
+    array: Array, source: Geometry, target: Geometry, order: int, outside: float | None
 ) -> Array:
     step = np.linalg.inv(source.affine) @ target.affine
     beyond = ~inside(source, target)
@@ -263,5 +267,6 @@ def _resampled_obliquely(
             mode="nearest",
         )
         np.clip(channel, values.min(), values.max(), out=channel)
-        channel[beyond] = outside
+        if outside is not None:
+            channel[beyond] = outside
     return result.reshape(*array.shape[:-3], *target.shape)
