@@ -6,8 +6,9 @@ from monai.data.utils import compute_importance_map
 
 from delineate.inference import importance, steps
 from delineate.inference.blend import FLOOR, Slab
+from delineate.inference.scratch import Scratch
 
-CPU = torch.device("cpu")
+CPU = Scratch(torch.device("cpu"))
 EVERY = slice(None)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from delineate.inference.scratch import Scratch
+
 SIGMA = 1 / 8  # of the patch; Isensee 2021, doi:10.1038/s41592-020-01008-z, Methods
 FLOOR = 1e-3  # smallest weight: no corner is decided by rounding; as MONAI's sliding window
 
@@ -27,13 +29,15 @@ class Slab:
     """Planes of a grid on which windows are being added up; slides along it.
 
     Holds (class, plane, a, b) float32 and is never larger, however long the scan. The planes of a row of
-    windows and the one before fit: a plane between two rows can be mixed from both.
+    windows and the one before fit: a plane between two rows can be mixed from both. A plane stays where it
+    is until another takes its place: plane n of the grid is at n modulo their number.
     """
 
-    def __init__(self, classes: int, planes: int, across: tuple[int, int], device: torch.device) -> None:
+    def __init__(self, classes: int, planes: int, across: tuple[int, int], scratch: Scratch) -> None:
         self.first = -1
-        self._sums = torch.zeros((classes, planes + 1, *across), device=device)
-        self._weights = torch.zeros((planes + 1, *across), device=device)
+        self._kept = scratch.zeros((classes, planes + 1, *across))
+        self._sums = self._kept.values
+        self._weights = torch.zeros((planes + 1, *across), device=self._sums.device)
 
     @property
     def device(self) -> torch.device:
@@ -42,26 +46,29 @@ class Slab:
 
     def add(self, scores: Tensor, weights: Tensor, corner: tuple[int, int, int]) -> None:
         """Adds a window (class, plane, a, b) whose first voxel is `corner` (plane, a, b)."""
-        start = (corner[0] - self.first, *corner[1:])
-        where = tuple(slice(a, a + n) for a, n in zip(start, weights.shape, strict=True))
-        sums = self._sums[:, *where]
-        if scores.dtype == sums.dtype:
-            sums.addcmul_(scores, weights)
-        else:  # one class at a time: a float32 copy of all would be as large as the window's logits twice
-            for total, score in zip(sums, scores, strict=True):
-                total.addcmul_(score.float(), weights)
-        self._weights[where] += weights
+        across = tuple(slice(a, a + n) for a, n in zip(corner[1:], weights.shape[1:], strict=True))
+        start, count = corner[0] % len(self._weights), len(weights)
+        split = min(count, len(self._weights) - start)  # what reaches beyond the last place begins anew
+        for there, here in ((start, slice(0, split)), (0, slice(split, count)))[: 1 + (split < count)]:
+            planes = slice(there, there + here.stop - here.start)
+            self._weights[planes, *across] += weights[here]
+            for total, score in zip(self._sums[:, planes, *across], scores[:, here], strict=True):
+                total.addcmul_(score.to(total.dtype), weights[here])
+                self._kept.let_go()
 
     def slide(self, first: int) -> None:
         """Makes room for a row that begins at `first`: forgets what lies more than a plane before it."""
-        gone = min(first - 1 - self.first, len(self._weights))
+        gone = range(self.first, first - 1)[: len(self._weights)]
         self.first = first - 1
-        if gone == 0:
-            return
-        for planes in (*self._sums, self._weights):
-            planes[: -gone or None] = planes[gone:].clone()
-            planes[len(planes) - gone :] = 0
+        for number in gone:
+            place = number % len(self._weights)
+            self._sums[:, place] = 0
+            self._weights[place] = 0
+            self._kept.let_go()
 
     def plane(self, number: int, classes: slice) -> Tensor:
         """The weighted mean (class, a, b) of what was added to one plane, for some classes."""
-        return self._sums[classes, number - self.first] / self._weights[number - self.first]
+        place = number % len(self._weights)
+        mean = self._sums[classes, place] / self._weights[place]
+        self._kept.let_go()
+        return mean

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 from math import prod
+from pathlib import Path
 
 from delineate.inference.head import Head, Told
 from delineate.inference.planes import Across, Planes, PlaneSource
 from delineate.inference.predictor import Predictor
+from delineate.inference.repeats import Repeats
 from delineate.inference.source import Source
 from delineate.inference.stream import Stream, joined, slab_values
 from delineate.inference.windows import Windows
-from delineate.space import Geometry, Shape
+from delineate.space import Geometry, Shape, triple
 
 OTHER_AXIS = 0.8  # rows run across another axis than the first where that takes less than this share
 
@@ -25,6 +29,7 @@ class Stage:
     head      what makes logits of features, where the networks give these
     batch     windows predicted at once
     across    thick slices: the nearest one, or interpolated
+    scratch   folder of the file that sums are kept in; None: in memory
     """
 
     name: str
@@ -36,6 +41,13 @@ class Stage:
     step: float
     across: Across = "nearest"
     head: Head | None = None
+    scratch: Path | None = None
+
+    @cached_property
+    def repeats(self) -> Repeats:
+        """The windows that are the same, and what was predicted for them."""
+        everywhere = product(*self.windows(0).corners)
+        return Repeats.among(self.source, map(triple, everywhere), self.patch)
 
     def windows(self, axis: int) -> Windows:
         """The windows, in rows across `axis`."""
@@ -52,7 +64,15 @@ class Stage:
 
     def onto(self, grid: Geometry, axis: int, done: Callable[[], None]) -> PlaneSource:
         """The logits on another grid, plane by plane across `axis`; `done` is called after each row."""
-        stream = Stream(self.source, self.windows(axis), self.predict, self.batch, done)
+        stream = Stream(
+            self.source,
+            self.windows(axis),
+            self.predict,
+            self.batch,
+            done,
+            repeats=self.repeats,
+            scratch=self.scratch,
+        )
         planes = Planes(stream, self.geometry, grid, axis, self.across)
         return planes if self.head is None else Told(planes, self.head)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from torch import Tensor
 from delineate.errors import ModelError
 from delineate.inference.blend import Slab, importance
 from delineate.inference.predictor import BATCH, Predictor
+from delineate.inference.repeats import Repeats
+from delineate.inference.scratch import Scratch
 from delineate.inference.source import Source
 from delineate.inference.windows import Row, Windows, batches
 
@@ -25,21 +28,32 @@ ROOM = 0.5  # share of a GPU's free memory that the sums may take; else they sta
 class Stream:
     """Planes across `windows.axis`, to be asked for in ascending order.
 
-    batch  windows predicted at once
-    done   called after each row
+    predict  logits of windows of the source
+    batch    windows predicted at once
+    done     called after each row
+    scratch  folder of the file that sums are kept in; None: in memory
     """
 
     def __init__(
-        self, source: Source, windows: Windows, predict: Predictor, batch: int, done: Callable[[], None]
+        self,
+        source: Source,
+        windows: Windows,
+        predict: Predictor,
+        batch: int,
+        done: Callable[[], None],
+        *,
+        repeats: Repeats | None = None,
+        scratch: Path | None = None,
     ) -> None:
         self._source, self._windows, self._predict, self._batch = source, windows, predict, batch
-        self._done = done
+        self._done, self._repeats = done, repeats or Repeats.none()
         together = joined(windows, predict.outputs, batch)
         self._rows = windows.rows(together)
         self._next = 0  # the row that is predicted next
         axis, planes = windows.axis, windows.thickness(together)
         size = 4 * slab_values(windows, predict.outputs, batch)  # bytes
-        self._slab = Slab(predict.outputs, planes, _across(windows), home(size, predict.device))
+        where = Scratch(home(size, predict.device), scratch)
+        self._slab = Slab(predict.outputs, planes, _across(windows), where)
         self._weights = importance(windows.patch).movedim(axis, 0).contiguous().to(self._slab.device)
         self._finished = [after.first for _, after in pairwise(self._rows)] + [windows.shape[axis]]
 
@@ -59,8 +73,9 @@ class Stream:
         self._slab.slide(row.first)
         axis, patch = self._windows.axis, self._windows.patch
         for corners in batches(row.corners, self._batch):
-            logits = self._predict(torch.stack([self._source.window(corner, patch) for corner in corners]))
-            for corner, scores in zip(corners, logits.to(self._slab.device), strict=True):
+            inputs = [self._source.window(corner, patch) for corner in corners]
+            logits = self._repeats.predicted(inputs, self._predict, self._slab.device)
+            for corner, scores in zip(corners, logits, strict=True):
                 a, b = (corner[n] for n in range(3) if n != axis)
                 self._slab.add(scores.movedim(axis + 1, 1), self._weights, (corner[axis], a, b))
         self._next += 1
