@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -33,6 +36,19 @@ def screen(context: typer.Context) -> Screen:
 
     given = context.obj
     return Screen(quiet=given.quiet if isinstance(given, Options) else False)
+
+
+def user_cache() -> Path:
+    """Where this system keeps what programs can make again."""
+    home = Path.home()
+    match sys.platform:
+        case "darwin":
+            folder = home / "Library" / "Caches"
+        case "win32":
+            folder = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        case _:
+            folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return folder / "delineate"
 
 
 def settle() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from delineate.cli.options import Pet, screen
+from delineate.cli.options import Pet, screen, user_cache
 from delineate.cli.wishes import device
 
 NAME = "segment"
@@ -20,6 +20,16 @@ class Precision(enum.Enum):
     bf16 = "bf16"
     fp16 = "fp16"
     fp32 = "fp32"
+    int8 = "int8"
+
+
+class Engine(enum.Enum):
+    """What computes networks, as the command line spells it."""
+
+    torch = "torch"
+    openvino = "openvino"
+    onnx = "onnx"
+    auto = "auto"
 
 
 def command(
@@ -56,6 +66,11 @@ def command(
     precision: Precision = typer.Option(
         Precision.auto, help="What networks compute in; auto: bf16 where the machine multiplies it."
     ),
+    engine: Engine | None = typer.Option(
+        None,
+        help="What computes networks; torch unless they are int8. auto: the fastest on this machine, "
+        "measured once for each model. All but torch need the extra: export.",
+    ),
     fast: bool = typer.Option(
         False,
         "--fast",
@@ -76,6 +91,8 @@ def command(
         precision=precision.value,
         reading=Manner(straighten=straighten, pet=pet.value, film=film),
         fast=fast,
+        engine=engine.value if engine else None,
+        cache=user_cache(),
     )
     for path in pipeline.segment(model, scans, out, how, show):
         show.result(str(path))

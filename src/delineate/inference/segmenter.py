@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
@@ -30,7 +30,7 @@ from torch import nn
 
 from delineate.errors import ModelError
 from delineate.inference.cleanup import cleaned
-from delineate.inference.engines import Engine, EngineWish, Runtime, choose
+from delineate.inference.engines import Engine, EngineWish, Runtime, choose, made_for
 from delineate.inference.fast import fast_verdict
 from delineate.inference.head import Head, split
 from delineate.inference.live import Clock, Frame, Live, LiveResult
@@ -110,20 +110,23 @@ class Segmenter:
         precision: Precision = "auto",
         cleanup: bool = True,
         fast: bool = False,
-        engine: EngineWish = "torch",
+        engine: EngineWish | None = None,
         cache: Path | None = None,
     ) -> Self:
         """The segmenter in a model folder, which is verified first; loading runs no code.
 
-        engine  what computes; "auto" is the fastest here, measured once if there is a `cache` to remember it
+        engine  what computes; None is torch, or openvino for a model of int8 networks; "auto" is the fastest
+                here, which is measured once if there is a `cache` to remember it
         cache   a folder for what other engines make of networks, so that it is made once
         """
         model = Model.open(folder)
-        wished = Runtime("torch", precision, device, cache)
-        name = choose(model, wished).engine if engine == "auto" else engine
+        runtime = Runtime(made_for(model), precision, device, cache)
+        if engine is not None:
+            chosen = choose(model, runtime).engine if engine == "auto" else engine
+            runtime = replace(runtime, engine=chosen)
         return cls(
             plan=model.plan,
-            networks=Runtime(name, precision, device, cache).networks(model),
+            networks=runtime.networks(model),
             cleanup=model.cleanup if cleanup else None,
             device=device,
             step=step,

@@ -4,7 +4,8 @@ from delineate.inference.engine import ENGINES, Engine, EngineName, EngineWish
 from delineate.inference.engines.choice import Choice, choose
 from delineate.inference.engines.onnx_engine import OnnxRuntime
 from delineate.inference.engines.openvino_engine import OpenVino
-from delineate.inference.engines.runtime import Runtime
+from delineate.inference.engines.runtime import Runtime, made_for
+from delineate.inference.engines.written import Form, Written, WrittenNetwork, write_networks
 
 __all__ = [
     "ENGINES",
@@ -12,8 +13,13 @@ __all__ = [
     "Engine",
     "EngineName",
     "EngineWish",
+    "Form",
     "OnnxRuntime",
     "OpenVino",
     "Runtime",
+    "Written",
+    "WrittenNetwork",
     "choose",
+    "made_for",
+    "write_networks",
 ]

@@ -133,6 +133,11 @@ class Runtime:
             )
 
 
+def made_for(model: Model) -> EngineName:
+    """The engine that computes a model where nobody asks for another."""
+    return "openvino" if model.is_quantised else "torch"
+
+
 def home(cache: Path, model: Model) -> Path:
     """Where a cache keeps what belongs to a model."""
     return cache / "engines" / model.digest[:16]
