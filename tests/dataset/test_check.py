@@ -94,6 +94,13 @@ def test_labels_of_nothing_but_ignored_voxels_are_empty(small, tmp_path):
     assert found(tmp_path) == {"empty-label": {"a"}}
 
 
+def test_objects_in_several_pieces_are_named(small, tmp_path):
+    small.pictures(tmp_path, values=(1, 2, 1), table={"background": 0, "cell": "instances"})
+    assert "p1: 1 object in several pieces (1)" in message(tmp_path, "broken-object").message
+    small.put_json(tmp_path / "labels.json", {"background": 0, "cell": "nonzero"})
+    assert all(problem.kind != "broken-object" for problem in found(tmp_path).problems)
+
+
 def test_labels_stored_as_reals_are_noted(small, tmp_path):
     small.nnunet(tmp_path, channels=("T1",))
     small.put(tmp_path / "labelsTr" / "a.nii.gz", small.blocks().astype(np.float32))

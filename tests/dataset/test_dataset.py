@@ -143,3 +143,32 @@ def test_an_unknown_case_is_refused(small, tmp_path):
         dataset.case("z")
     with pytest.raises(DataError, match="there is no case 'z'"):
         dataset.subset(["z"])
+
+
+def numbered(small, root, table):
+    small.pictures(root, names=("p1", "p2"), values=(3, 200), table=table)
+    return Dataset.open(root)
+
+
+def test_objects_are_numbered_in_the_order_of_their_values(small, tmp_path):
+    dataset = numbered(small, tmp_path, {"background": 0, "cell": "instances"})
+    ids, labels = dataset.objects(dataset.case("p1")), dataset.labels(dataset.case("p1"))
+    assert dataset.numbers_objects
+    assert sorted(set(ids.ravel())) == [0, 1, 2]
+    assert ((ids > 0) == labels.mask("cell")).all()
+
+
+def test_objects_that_leave_no_background_are_all_objects(small, tmp_path):
+    small.pictures(tmp_path, names=("p1", "p2"), table={"background": 0, "cell": "instances"})
+    small.put_labels(
+        tmp_path / "labels" / "p1.png", np.full((20, 16, 1), 9, np.uint8), Geometry.of_image((20, 16))
+    )
+    dataset = Dataset.open(tmp_path)
+    assert set(dataset.objects(dataset.case("p1")).ravel()) == {1}
+
+
+def test_labels_that_name_structures_number_no_objects(small, tmp_path):
+    dataset = numbered(small, tmp_path, {"background": 0, "cell": "nonzero"})
+    assert not dataset.numbers_objects
+    with pytest.raises(DataError, match="p1: its labels do not number objects.*instances"):
+        dataset.objects(dataset.case("p1"))

@@ -52,6 +52,24 @@ def test_a_named_value_stands_beside_all_others():
     assert names(found) == {1: "border", 2: "nucleus"}
 
 
+def test_every_value_can_be_one_object_of_a_kind():
+    found = table(background=0, nucleus="instances")
+    assert found.values.objects
+    assert names(found) == {1: "nucleus"}
+    assert found.values.applied(np.array([0, 1, 7, 65000], np.uint16)).array.tolist() == [0, 1, 1, 1]
+
+
+def test_ids_may_tell_the_kind_of_an_object():
+    found = table(background=0, lymphocyte=1, epithelial=4, ids_per_kind=1000)
+    read = found.values.applied(np.array([0, 1001, 1999, 4000, 4017, 70_000_000], np.int64))
+    assert read.array.tolist() == [0, 1, 1, 2, 2, 0]
+    assert dict(read.unknown) == {70_000_000: 1}
+    assert found.values[4017] == 2
+    assert found.values.objects
+    nothing = found.values.applied(np.array([0, 1, 4, 3001], np.int64))  # ids of no kind, and of one unknown
+    assert dict(nothing.unknown) == {1: 1, 4: 1, 3001: 1}
+
+
 def test_nested_regions_name_the_sets_that_are_learnt():
     found = table(background=0, whole=[1, 2, 3], core=[2, 3], enhancing=3, regions_class_order=[1, 2, 3])
     assert found.values is None
@@ -157,6 +175,12 @@ def test_a_suggested_table_can_be_used_as_it_is(packed):
         ({"a": "red"}, "'a' is 'red'; expected"),
         ({"a": 1, "label_names": ["x"]}, "'label_names' is"),
         ({"": 1}, "does not hold together"),
+        ({"a": "instances", "b": "instances"}, "only one name can stand for"),
+        ({"a": "instances", "b": 3}, "every value is one object"),
+        ({"a": "instances", "ignore": 3}, "every value is one object"),
+        ({"a": "instances", "ids_per_kind": 10}, "every value is one object"),
+        ({"a": 1, "ids_per_kind": 1}, "every value is one object"),
+        ({"a": 1, "ids_per_kind": "many"}, "'ids_per_kind' is 'many'; expected a whole number"),
     ],
 )
 def test_a_table_that_makes_no_sense_is_refused(content, says):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cc3d
 import numpy as np
 import numpy.typing as npt
 
@@ -27,7 +28,7 @@ from delineate.dataset.listing import first_file, scan_name
 from delineate.dataset.problem import Problem, Severity, error, note, warning
 from delineate.dataset.splits import Splits
 from delineate.errors import Error
-from delineate.io import read_geometry, read_label_values, read_volume
+from delineate.io import LabelFile, read_geometry, read_label_values, read_volume
 from delineate.progress import Progress, silent
 from delineate.record import Record
 from delineate.space import Geometry, Shape, Source, Volume
@@ -270,6 +271,8 @@ def _labels(
         labels = dataset.explained(case, file)
     except Error as wrong:
         return {}, [*problems, _by_message("label-values", case, str(wrong))], file.notes
+    if dataset.numbers_objects:
+        problems += _objects(case, file)
     present = by_value(labels.array)
     if not any(count for value, count in present.items() if value not in (0, dataset.schema.ignore)):
         problems.append(
@@ -281,6 +284,24 @@ def _labels(
             )
         )
     return present, problems, file.notes
+
+
+def _objects(case: Case, file: LabelFile) -> Iterator[Problem]:
+    """Numbers that stand for several things at once."""
+    ids, where = np.unique(file.array, return_inverse=True)
+    numbers = where.reshape(file.array.shape).astype(np.uint32)
+    pieces, count = cc3d.connected_components(numbers, connectivity=26, return_N=True)
+    places = np.unique(np.stack([pieces.ravel(), numbers.ravel()]), axis=1)[1]
+    several = np.flatnonzero(np.bincount(places, minlength=len(ids)) > 1)
+    broken = [int(ids[number]) for number in several if ids[number] != 0]
+    if count and broken:
+        yield warning(
+            "broken-object",
+            case.id,
+            f"{case.id}: {_counted(len(broken), 'object')} in several pieces ({listed([*map(str, broken)])}).\n"
+            f"  {case.labels}",
+            "Right if something lies across them; else each piece is an object, with a number of its own.",
+        )
 
 
 def by_value(labels: npt.NDArray[Any]) -> Counts:

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from delineate.dataset.case import Case
+from delineate.dataset.common_grid import on_common_grid
 from delineate.dataset.grids import difference, same_grid
 from delineate.dataset.layouts import listed
 from delineate.dataset.listing import described, first_file
 from delineate.dataset.patients import with_patients
 from delineate.dataset.problem import Problem
 from delineate.dataset.table_file import read_facts
-from delineate.dataset.values import ValueTable
+from delineate.dataset.values import INSTANCES, ValueTable
 from delineate.errors import DataError
 from delineate.io import LabelFile, Manner, read_label_values, read_volume
 from delineate.io.manner import PLAIN
@@ -134,11 +136,15 @@ class Dataset:
                 grids differ.
         """
         self._refuse_missing(case)
-        parts = [read_volume(path, manner=manner) for path in case.images if path is not None]
+        paths = [path for path in case.images if path is not None]
+        parts = [read_volume(path, manner=manner) for path in paths]
+        there = tuple(name for name in self.channels if name not in self.missing(case))
+        if manner.straighten:
+            names = there if len(there) == len(paths) else [path.name for path in paths]
+            parts = on_common_grid(case.id, list(zip(names, paths, parts, strict=True)))
         for part in parts[1:]:
             if not same_grid(parts[0].geometry, part.geometry):
                 raise DataError(different_channels(case, parts[0], part))
-        there = tuple(name for name in self.channels if name not in self.missing(case))
         count = sum(len(part.channels) for part in parts)
         if count != len(there):
             raise DataError(wrong_count(case, there, count))
@@ -176,6 +182,27 @@ class Dataset:
         if translated.unknown:
             raise DataError(self._unknown_values(case, translated.unknown, packed=table.packed))
         return LabelMap(translated.array, file.geometry, self.schema, file.notes)
+
+    @property
+    def numbers_objects(self) -> bool:
+        """Whether every value in its label files is one object; else they name what voxels are."""
+        return self.values is not None and self.values.objects
+
+    def objects(self, case: Case) -> npt.NDArray[np.int32]:
+        """(i, j, k) ids of the single objects, 1 to n in the order of their file values; 0 is background.
+
+        Raises:
+            DataError: the label files name structures, or a value is of no kind.
+        """
+        if not self.numbers_objects or case.labels is None:
+            raise DataError(
+                f"{case.id}: its labels do not number objects. If every value of a label file is one object, "
+                f'say so where the labels are listed: {{"background": 0, "object": "{INSTANCES}"}}.'
+            )
+        file = read_label_values(case.labels)
+        self.explained(case, file)
+        _, ids = np.unique(file.array, return_inverse=True)
+        return ids.reshape(file.array.shape).astype(np.int32) + (0 if (file.array == 0).any() else 1)
 
     def pair(self, case: Case) -> tuple[Volume, LabelMap]:
         """The scan and its labels, which lie on one grid.

@@ -4,7 +4,9 @@
 
     {"background": 0, "cytoplasm": 128, "nucleus": 255}           grey values of a picture
     {"background": "#000000", "gland": "#ff0000"}                 colours
-    {"background": 0, "nucleus": "nonzero"}                       every value but 0 (instance maps)
+    {"background": 0, "nucleus": "nonzero"}                       every value but 0
+    {"background": 0, "nucleus": "instances"}                     every value but 0 is one nucleus of its own
+    {"background": 0, "lymphocyte": 1, "epithelial": 2, "ids_per_kind": 1000}    1007 is one lymphocyte
     {"background": 0, "whole": [1, 2], "core": 2, "regions_class_order": [1, 2]}     nested regions
     {"background": 0, "lesion": 1, "ignore": 2}                   voxels that nobody annotated
 
@@ -31,6 +33,8 @@ from delineate.space import Label, LabelSchema, Region
 Array = npt.NDArray[Any]
 
 NONZERO = "nonzero"
+INSTANCES = "instances"
+PER_KIND = "ids_per_kind"
 ORDER = "regions_class_order"
 NAMES = "label_names"
 WIDEST = 1 << 32  # label values lie within 32 bits
@@ -44,11 +48,16 @@ class ValueTable(Mapping[int, int]):
     pairs    file value -> schema value
     nonzero  what every value besides those and 0 becomes, or None where that is an error
     packed   whether the file values are colours 0xRRGGBB
+    objects  whether every value of a file is one object
+    per_kind how many values each kind of object has, where `pairs` name kinds: the value 1007 is of the kind
+             1 where there are 1000; None where they name values
     """
 
     pairs: Mapping[int, int]
     nonzero: int | None = None
     packed: bool = False
+    objects: bool = False
+    per_kind: int | None = None
 
     @classmethod
     def identity(cls, schema: LabelSchema) -> ValueTable:
@@ -58,6 +67,8 @@ class ValueTable(Mapping[int, int]):
     def __getitem__(self, value: int) -> int:
         if value not in self.pairs and self.nonzero is not None and value != 0:
             return self.nonzero
+        if self.per_kind is not None and value >= self.per_kind:
+            return self.pairs[value // self.per_kind]
         return self.pairs[value]
 
     def __iter__(self) -> Iterator[int]:
@@ -92,6 +103,8 @@ class ValueTable(Mapping[int, int]):
         if self.nonzero is not None:
             table[values != 0] = self.nonzero
             known |= values != 0
+        if self.per_kind is not None:  # ids below the first kind's stand for nothing
+            values = np.where((values > 0) & (values < self.per_kind), -1, values // self.per_kind)
         for value, meaning in self.pairs.items():
             here = values == value
             table[here] = meaning
@@ -161,14 +174,18 @@ class Entries:
     order: tuple[int, ...] | None = None  # regions_class_order
     names: Mapping[int, str] = field(default_factory=dict)  # of single values, where regions are learnt
     packed: bool = False
+    objects: bool = False
+    per_kind: int | None = None
 
     @classmethod
     def of(cls, content: Mapping[str, Any], where: str) -> Entries:
         """The entries of a JSON object."""
         rest = dict(content)
-        order, names = rest.pop(ORDER, None), rest.pop(NAMES, {})
+        order, names, per_kind = rest.pop(ORDER, None), rest.pop(NAMES, {}), rest.pop(PER_KIND, None)
         if not isinstance(names, dict) or not all(str(value).isdecimal() for value in names):
             raise DataError(f'{where}: {NAMES!r} is {{"1": "necrosis", ...}}, got {names!r}.')
+        objects = INSTANCES in rest.values() or per_kind is not None
+        rest = {name: NONZERO if value == INSTANCES else value for name, value in rest.items()}
         nonzero = [name for name, value in rest.items() if value == NONZERO]
         if len(nonzero) > 1:
             raise DataError(f"{where}: only one name can stand for {NONZERO!r}, got {nonzero}.")
@@ -192,6 +209,8 @@ class Entries:
             order=None if order is None else _values(order, f"{where}: {ORDER!r}"),
             names={int(value): str(name) for value, name in names.items()},
             packed=packed,
+            objects=objects,
+            per_kind=None if per_kind is None else _values(per_kind, f"{where}: {PER_KIND!r}")[0],
         )
 
     @property
@@ -203,6 +222,7 @@ class Entries:
         """The schema and the translation that these entries say."""
         if self.has_regions and self.nonzero:
             raise DataError(f"{self.where}: nested regions cannot be combined with {NONZERO!r}.")
+        self._refuse_vague_objects()
         found = sorted({v for values in self.sets.values() for v in values})
         self._refuse_twice(found)
         if not self.has_regions:
@@ -222,7 +242,22 @@ class Entries:
             pairs[self.ignore] = ignore
         nonzero = len(labels) if self.nonzero else None
         same = all(value == meaning for value, meaning in pairs.items()) and not self.nonzero
-        return LabelTable(schema, None if same else ValueTable(pairs, nonzero, self.packed))
+        same = same and not self.objects
+        table = ValueTable(pairs, nonzero, self.packed, self.objects, self.per_kind)
+        return LabelTable(schema, None if same else table)
+
+    def _refuse_vague_objects(self) -> None:
+        """Where every value is an object, nothing else is said of single values."""
+        if not self.objects:
+            return
+        others = self.ignore is not None or self.has_regions or self.packed or self.background != 0
+        mixed = bool(self.sets) == (self.nonzero is not None) or (self.per_kind is None) == bool(self.sets)
+        if others or mixed or (self.per_kind is not None and self.per_kind < 2):
+            raise DataError(
+                f"{self.where}: where every value is one object, a table names one kind of them, "
+                f'{{"background": 0, "nucleus": "{INSTANCES}"}}, or says how many ids each kind has, '
+                f'{{"background": 0, "lymphocyte": 1, "epithelial": 2, "{PER_KIND}": 1000}}; nothing else.'
+            )
 
     def _refuse_twice(self, found: list[int]) -> None:
         single = [values[0] for values in self.sets.values() if len(values) == 1]

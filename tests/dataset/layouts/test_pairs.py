@@ -75,7 +75,7 @@ def test_maps_of_numbered_objects_are_recognised_and_not_taken_for_classes(small
     small.pictures(tmp_path)
     for name, count in (("p1", 12), ("p2", 30), ("p3", 7)):
         small.put_labels(tmp_path / "labels" / f"{name}.png", numbered(count), Geometry.of_image((20, 16)))
-    with pytest.raises(DataError, match=r'They number objects.*\n.*"nonzero"'):
+    with pytest.raises(DataError, match=r'They number objects.*\n.*"instances"'):
         Dataset.open(tmp_path)
     small.put_json(tmp_path / "labels.json", {"background": 0, "nucleus": "nonzero"})
     dataset = Dataset.open(tmp_path)

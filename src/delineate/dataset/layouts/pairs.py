@@ -135,7 +135,8 @@ def _are_objects(found: list[set[int]]) -> bool:
 def _unexplained(root: Path, values: list[int], *, packed: bool, objects: bool, files: int) -> str:
     some = [f"#{value:06x}" if packed else str(value) for value in values[:SHOWN]]
     more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
-    table = '{"background": 0, "object": "nonzero"}' if objects else suggested(values[:SHOWN], packed=packed)
+    named = suggested(values[:SHOWN], packed=packed)
+    table = '{"background": 0, "object": "instances"}' if objects else named
     guess = "They number objects rather than name classes. " if objects else ""
     return (
         f"{root}: nobody says what the label values mean: {', '.join(some)}{more} (in the first {files} "

@@ -190,7 +190,7 @@ def _turned(dataset: Dataset) -> dict[int, int]:
     """Schema value -> file value, or to itself where that is not told by one value each."""
     same = {value: value for value in dataset.schema.values}
     table = dataset.values
-    if table is None or table.packed or table.nonzero is not None:
+    if table is None or table.packed or table.objects or table.nonzero is not None:
         return same
     back = {meaning: value for value, meaning in table.pairs.items()}
     fits = len(back) == len(table.pairs) and set(back) == set(same) and back[0] == 0
