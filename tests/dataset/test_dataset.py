@@ -170,5 +170,5 @@ def test_objects_that_leave_no_background_are_all_objects(small, tmp_path):
 def test_labels_that_name_structures_number_no_objects(small, tmp_path):
     dataset = numbered(small, tmp_path, {"background": 0, "cell": "nonzero"})
     assert not dataset.numbers_objects
-    with pytest.raises(DataError, match="p1: its labels do not number objects.*instances"):
+    with pytest.raises(DataError, match=r"p1: its labels do not number objects.*instances"):
         dataset.objects(dataset.case("p1"))

@@ -288,8 +288,8 @@ def _labels(
 
 def _objects(case: Case, file: LabelFile) -> Iterator[Problem]:
     """Numbers that stand for several things at once."""
-    ids, where = np.unique(file.array, return_inverse=True)
-    numbers = where.reshape(file.array.shape).astype(np.uint32)
+    ids, where = np.unique(np.append(file.array, 0), return_inverse=True)  # 0 is there, and comes first
+    numbers = where[:-1].reshape(file.array.shape).astype(np.uint32)
     pieces, count = cc3d.connected_components(numbers, connectivity=26, return_N=True)
     places = np.unique(np.stack([pieces.ravel(), numbers.ravel()]), axis=1)[1]
     several = np.flatnonzero(np.bincount(places, minlength=len(ids)) > 1)
@@ -298,7 +298,8 @@ def _objects(case: Case, file: LabelFile) -> Iterator[Problem]:
         yield warning(
             "broken-object",
             case.id,
-            f"{case.id}: {_counted(len(broken), 'object')} in several pieces ({listed([*map(str, broken)])}).\n"
+            f"{case.id}: {_counted(len(broken), 'object')} in several pieces "
+            f"({listed([*map(str, broken)])}).\n"
             f"  {case.labels}",
             "Right if something lies across them; else each piece is an object, with a number of its own.",
         )
