@@ -7,7 +7,16 @@ from pathlib import Path
 import typer
 
 from delineate.cli.options import screen, settle
-from delineate.cli.wishes import device, names, numbers
+from delineate.cli.wishes import (
+    EncoderRate,
+    Freeze,
+    From,
+    ThawAfter,
+    beginning,
+    device,
+    names,
+    numbers,
+)
 
 NAME = "train"
 
@@ -19,6 +28,10 @@ def command(
     use: str | None = typer.Option(None, help="Which configurations; default: as planned."),
     device_: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
     devices: int = typer.Option(1, min=1, help="Processes that train together (DDP)."),
+    begin: From = None,
+    freeze: Freeze = None,
+    thaw_after: ThawAfter = None,
+    encoder_rate: EncoderRate = None,
     tensorboard: bool = typer.Option(False, help="Also write the curves for TensorBoard (extra: track)."),
 ) -> None:
     """Train as planned; resumes by itself, and a finished fold is left alone."""
@@ -27,5 +40,6 @@ def command(
     settle()
     show = screen(context)
     how = pipeline.TrainingWishes(device=device(device_), devices=devices, tensorboard=tensorboard)
-    pipeline.train(folder, how, show, folds=numbers(fold), use=names(use))
+    start = beginning(begin, freeze, thaw_after, encoder_rate)
+    pipeline.train(folder, how, show, folds=numbers(fold), use=names(use), start=start)
     show.say(f"Next:  delineate evaluate {folder}")

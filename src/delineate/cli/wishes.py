@@ -13,6 +13,7 @@ import typer
 from delineate.errors import PlanError
 
 if TYPE_CHECKING:
+    from delineate.pipeline import StartWishes
     from delineate.planning import ConfigurationName
 
 
@@ -58,6 +59,13 @@ class SplitBy(enum.Enum):
     leave_one_site_out = "leave_one_site_out"
 
 
+class Frozen(enum.Enum):
+    """What does not learn at first, as the command line spells it."""
+
+    none = "none"
+    encoder = "encoder"
+
+
 DatasetFolder = Annotated[Path, typer.Argument(help="Folder of labelled scans, or a manifest (.csv, .json).")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Where the work is kept; made if need be.")]
 Minutes = Annotated[float | None, typer.Option(min=0.1, help="Minutes of training, all folds together.")]
@@ -82,6 +90,19 @@ Divided = Annotated[SplitBy, typer.Option(help="How cases are divided.")]
 Stratify = Annotated[
     str | None, typer.Option(help="Column, or 'site', 'labels', 'volume', to balance folds by.")
 ]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="MODEL", help="Begin with a model or a pretrained encoder, not at random."
+    ),
+]
+Freeze = Annotated[Frozen | None, typer.Option(help="What does not learn at first.")]
+ThawAfter = Annotated[
+    str | None, typer.Option(metavar="SHARE", help="... until this much of the training is done: 20%.")
+]
+EncoderRate = Annotated[
+    float | None, typer.Option(min=0, help="Learning rate of the encoder, as a share of the rest's: 0.1.")
+]
 Settings = Annotated[
     list[str], typer.Option("--set", help="FIELD=VALUE in the plan, remembered as set by hand.")
 ]
@@ -95,6 +116,28 @@ ChannelDropout = Annotated[
     ),
 ]
 Layout = Annotated[str | None, typer.Option(help="Read the folder as this layout instead of recognising it.")]
+
+
+def beginning(
+    folder: Path | None, freeze: Frozen | None, thaw_after: str | None, encoder_rate: float | None
+) -> StartWishes:
+    """What to begin with, and how gently to treat it."""
+    from delineate.pipeline import StartWishes
+
+    if thaw_after is not None and freeze is None:
+        raise typer.BadParameter(
+            "says until when something is frozen; add  --freeze encoder", param_hint="--thaw-after"
+        )
+    share = None if thaw_after is None else share_in(thaw_after, "--thaw-after")
+    return StartWishes(folder, None if freeze is None else freeze.value, share, encoder_rate)
+
+
+def share_in(text: str, option: str) -> float:
+    """The share that "20%" or "0.2" is."""
+    number = number_in(text.removesuffix("%"), option, text) / (100 if text.endswith("%") else 1)
+    if not 0 <= number <= 1:
+        raise typer.BadParameter(f"expected a share like 20%, got {text!r}", param_hint=option)
+    return number
 
 
 def by_hand(settings: Sequence[str]) -> dict[str, Any]:

@@ -28,9 +28,12 @@ from delineate.networks.model import (
 )
 from delineate.networks.original import OriginalUNet, UNet3d
 from delineate.networks.precision import Precision, autocast_type, device_of
+from delineate.networks.pretrained import Pretrained, Pretraining, PretrainingTask, write_pretrained
 from delineate.networks.resnet import ResNetUNet
 from delineate.networks.seed import SeedUNet2d, SeedUNet3d
 from delineate.networks.segnet import SegNet
+from delineate.networks.start import Start
+from delineate.networks.transfer import Provenance, Transfer
 from delineate.networks.unet import ResidualUNet, UNet
 from delineate.networks.vnet import VNet
 
@@ -49,12 +52,18 @@ __all__ = [
     "Model",
     "OriginalUNet",
     "Precision",
+    "Pretrained",
+    "Pretraining",
+    "PretrainingTask",
+    "Provenance",
     "ResNetUNet",
     "ResidualUNet",
     "Score",
     "SeedUNet2d",
     "SeedUNet3d",
     "SegNet",
+    "Start",
+    "Transfer",
     "UNet",
     "UNet3d",
     "VNet",
@@ -73,4 +82,5 @@ __all__ = [
     "seed_spec",
     "write_calibration",
     "write_model",
+    "write_pretrained",
 ]

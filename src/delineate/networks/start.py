@@ -13,7 +13,7 @@ from delineate.networks.build import build_network, inputs_of
 from delineate.networks.model import PRETRAINED, Model, kind_of
 from delineate.networks.pretrained import Pretrained
 from delineate.networks.transfer import Described, Provenance, Transfer, differences, transferred
-from delineate.planning.plan import ConfigurationName, Plan
+from delineate.planning.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Start:
             return self.source.folds
         return {self.source.pretraining.configuration: (0,)}
 
-    def configuration(self, plan: Plan, name: ConfigurationName) -> str:
+    def configuration(self, plan: Plan, name: str) -> str:
         """The configuration whose weights that of a plan begins with.
 
         The one of the same name; else one of as many axes; else the first.
@@ -74,7 +74,7 @@ class Start:
             return self.source.network(configuration, fold).state_dict()
         return self.source.weights()
 
-    def network(self, plan: Plan, name: ConfigurationName, fold: int = 0) -> tuple[nn.Module, Transfer]:
+    def network(self, plan: Plan, name: str, fold: int = 0) -> tuple[nn.Module, Transfer]:
         """The network of a plan with all that it can take over, and what that is.
 
         Of several folds there, the one of the same number, or else the first.

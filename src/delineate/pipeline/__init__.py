@@ -11,9 +11,11 @@ from delineate.lazy import lazy
 
 if TYPE_CHECKING:
     from delineate.pipeline.archives import fetch, find, send
+    from delineate.pipeline.benching import BenchWishes, bench
     from delineate.pipeline.calibrating import CalibrateWishes, calibrate_folders
     from delineate.pipeline.cohort import phantoms
     from delineate.pipeline.comparing import compare_reports
+    from delineate.pipeline.compressing import CompressWishes, compress
     from delineate.pipeline.data import check_folder, convert
     from delineate.pipeline.delivery import DeliveryWishes, deliver, import_dicom
     from delineate.pipeline.dividing import Divided, DivideWishes, divide
@@ -24,13 +26,15 @@ if TYPE_CHECKING:
     from delineate.pipeline.run_folder import Run
     from delineate.pipeline.scans import segment
     from delineate.pipeline.stages import evaluate, evaluate_missing, pack, plan, prepare, report, run, train
-    from delineate.pipeline.stressing import StressWishes, stress
     from delineate.pipeline.streaming import LiveWishes, live
+    from delineate.pipeline.stressing import StressWishes, stress
     from delineate.pipeline.watch import Unwatched, Watch
-    from delineate.pipeline.wishes import PlanWishes, SegmentWishes, SplitWishes, TrainingWishes
+    from delineate.pipeline.wishes import PlanWishes, SegmentWishes, SplitWishes, StartWishes, TrainingWishes
 
 __all__ = [
+    "BenchWishes",
     "CalibrateWishes",
+    "CompressWishes",
     "ConsensusWishes",
     "DeliveryWishes",
     "DivideWishes",
@@ -42,14 +46,17 @@ __all__ = [
     "Run",
     "SegmentWishes",
     "SplitWishes",
+    "StartWishes",
     "StressWishes",
     "TrainingWishes",
     "Unwatched",
     "Watch",
+    "bench",
     "calibrate_folders",
     "check_folder",
     "compare_raters",
     "compare_reports",
+    "compress",
     "convert",
     "deliver",
     "divide",
@@ -80,9 +87,11 @@ __getattr__ = lazy(
     __name__,
     {
         "archives": ("fetch", "find", "send"),
+        "benching": ("BenchWishes", "bench"),
         "calibrating": ("CalibrateWishes", "calibrate_folders"),
         "cohort": ("phantoms",),
         "comparing": ("compare_reports",),
+        "compressing": ("CompressWishes", "compress"),
         "data": ("check_folder", "convert"),
         "dividing": ("DivideWishes", "Divided", "divide"),
         "forecasting": ("forecast",),
@@ -96,7 +105,7 @@ __getattr__ = lazy(
         "stressing": ("StressWishes", "stress"),
         "streaming": ("LiveWishes", "live"),
         "watch": ("Unwatched", "Watch"),
-        "wishes": ("PlanWishes", "SegmentWishes", "SplitWishes", "TrainingWishes"),
+        "wishes": ("PlanWishes", "SegmentWishes", "SplitWishes", "StartWishes", "TrainingWishes"),
     },
 )
 

@@ -18,6 +18,7 @@ from delineate.pipeline.fold import WEIGHTS
 from delineate.pipeline.judge import CHOICE, Choice
 from delineate.pipeline.missing import measured_missing
 from delineate.pipeline.run_folder import Run
+from delineate.pipeline.start import StartRecord, start_of
 from delineate.planning import Plan
 from delineate.training import HISTORY
 from delineate.training.history import read
@@ -81,6 +82,7 @@ def _minutes(run: Run, name: str, plan: Plan) -> float:
 def _facts(run: Run, plan: Plan, dataset: Dataset, report: Report, choice: Choice) -> Facts:
     groups = {case.group for case in dataset.cases}
     sites = {case.site for case in dataset.cases if case.site}
+    start = start_of(run)
     return Facts(
         created=datetime.date.fromtimestamp((run.folder / CHOICE).stat().st_mtime).isoformat(),
         cases=len(dataset.cases),
@@ -92,10 +94,19 @@ def _facts(run: Run, plan: Plan, dataset: Dataset, report: Report, choice: Choic
             "splits": run.splits().digest(),
             "plan": run.plan().digest(),
             "data": run.record().digest(),
+            **({} if start is None else {"start": start.sha256}),
         },
         scores=tuple(_scores(report)),
-        limits=(*choice.notes, *report.warnings),
+        limits=(*choice.notes, *_begun(start), *report.warnings),
     )
+
+
+def _begun(start: StartRecord | None) -> Iterator[str]:
+    """Where its weights came from, and what that means for its figures."""
+    if start is not None:
+        yield f"It began with the weights of the {start.kind} {start.dataset} ({start.sha256[:12]})."
+        for line in start.warnings(named=False):
+            yield f"{line[0].upper()}{line[1:]}."
 
 
 def _scores(report: Report) -> Iterator[Score]:

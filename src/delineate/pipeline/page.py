@@ -19,6 +19,7 @@ from delineate.io.disk import write_bytes, write_text
 from delineate.page import Items, Section, Table, Wide, picture_uri, render_page
 from delineate.pipeline.judge import CHOICE, Choice, Judge
 from delineate.pipeline.run_folder import Run
+from delineate.pipeline.start import start_of
 from delineate.pipeline.watch import Unwatched
 from delineate.planning import Plan, plan_table
 from delineate.progress import Progress, silent
@@ -61,11 +62,18 @@ def write_page(run: Run, progress: Progress = silent) -> Path:
             Section("Clean-up", (Items(tuple(f"{n}: {why}" for n, why in choice.cleanup.reasons.items())),)),
         ),
         figures=headline(report),
-        warnings=(*choice.notes, *report.warnings, *_warned(check)),
+        warnings=(*choice.notes, *_begun(run), *report.warnings, *_warned(check)),
         footer=WHERE,
     )
     write_text(run.report, html)
     return run.report
+
+
+def _begun(run: Run) -> Iterator[str]:
+    """What the weights that a run began with mean for its figures."""
+    start = start_of(run)
+    if start is not None:
+        yield from start.warnings()
 
 
 def _warned(check: CheckReport) -> Iterator[str]:

@@ -7,6 +7,7 @@
       splits.json        which cases train and which are measured
       plan.json          what was decided and why; may be edited
       asked.json         for which memory and preset it was made
+      start.json         which model or pretrained encoder it begins with, if any
       prepared/          CONFIGURATION/CASE/...: network-ready arrays; may be deleted when done
       folds/             CONFIGURATION/fold_N/: weights, history.jsonl, curves.png, predictions/
       evaluation/        report.json, scores.csv, summary.md, choice.json

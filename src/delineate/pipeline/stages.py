@@ -18,17 +18,18 @@ from delineate.dataset import (
     find_leaks,
     make_splits,
 )
-from delineate.errors import DataError, RunError
+from delineate.errors import DataError, PlanError, RunError
 from delineate.evaluation import Report, Rules
 from delineate.networks import Degraded
 from delineate.pipeline.judge import Judge
 from delineate.pipeline.package import write_package
 from delineate.pipeline.page import write_page
 from delineate.pipeline.run_folder import Run
+from delineate.pipeline.start import START, begun
 from delineate.pipeline.taught import with_network
 from delineate.pipeline.teacher import Teacher
 from delineate.pipeline.watch import Watch
-from delineate.pipeline.wishes import Basis, PlanWishes, SplitWishes, TrainingWishes
+from delineate.pipeline.wishes import Basis, PlanWishes, SplitWishes, StartWishes, TrainingWishes
 from delineate.planning import ConfigurationName, Plan, fingerprint, make_plan
 from delineate.planning.planner import FOLDS
 
@@ -69,7 +70,13 @@ def plan(
 
     Raises:
         DataError: the dataset has problems that stop training; all of them are listed.
+        PlanError: a network is asked for, and another to begin with.
     """
+    if wishes.start.folder is not None and wishes.network is not None:
+        raise PlanError(
+            f"a run that begins with {wishes.start.folder} has its network: leave out the network "
+            f"{wishes.network}, or begin at random with it."
+        )
     dataset = Dataset.open(path, layout=layout)
     started = Run.start(folder, dataset)
     with started.locked():
@@ -87,6 +94,11 @@ def plan(
             made = wishes.changed(started.plan())
         if wishes.taught is not None:
             made = with_network(made, wishes.taught)
+        if again:
+            (folder / START).unlink(missing_ok=True)
+        if wishes.start.folder is not None:
+            made = begun(started, dataset, made, wishes.start.folder, watch, adopt=True)
+        made = wishes.start.changed(made)
         for field, value in wishes.by_hand.items():
             made = made.set_by_hand(field, value)
         started.save("plan.json", made)
@@ -109,12 +121,27 @@ def train(
     *,
     folds: Sequence[int] | None = None,
     use: Sequence[ConfigurationName] | None = None,
+    start: StartWishes | None = None,
 ) -> None:
-    """Finds the weights of the folds that are not finished; prepares what is not prepared."""
-    prepare(folder, watch)
+    """Finds the weights of the folds that are not finished; prepares what is not prepared.
+
+    start  what they begin with, where the plan does not say it already
+    """
     opened = Run.open(folder)
+    if start is not None and start != StartWishes():
+        _begin(opened, start, watch)
+    prepare(folder, watch)
     with opened.locked():
         Teacher(opened, opened.plan(), opened.splits(), how, watch).teach(folds=folds, use=use)
+
+
+def _begin(run: Run, start: StartWishes, watch: Watch) -> None:
+    """Writes down what the trainings of a run begin with; its plan keeps its network."""
+    with run.locked():
+        plan = run.plan()
+        if start.folder is not None:
+            plan = begun(run, run.dataset(), plan, start.folder, watch, adopt=False)
+        run.save("plan.json", start.changed(plan))
 
 
 def evaluate(folder: Path, watch: Watch, *, device: str = "cpu", rules: Rules | None = None) -> Report:

@@ -11,6 +11,7 @@ from delineate.dataset import Fold, Splits
 from delineate.errors import RunError
 from delineate.pipeline.cascade import hand_down
 from delineate.pipeline.run_folder import Run
+from delineate.pipeline.start import first_network
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import TrainingWishes
 from delineate.planning import ConfigurationName, Plan
@@ -51,6 +52,7 @@ class Teacher:
         split = self._split(fold)
         folder = self.run.fold(name, fold)
         store = Store.open(self.run.prepared / store_name(self.plan, name), cache_gb=CACHE_GB)
+        network, origin = first_network(self.run, self.plan, name, fold)
         with ExitStack() as stack:
             watchers = [stack.enter_context(self.watch.training(f"train {name} fold {fold}"))]
             if self.how.tensorboard:
@@ -67,6 +69,8 @@ class Teacher:
                 folder,
                 name=name,
                 fold=fold,
+                network=network,
+                origin=origin,
                 device=self.how.device,
                 devices=self.how.devices,
                 workers=self.how.workers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from delineate.dataset.splits import Mode
 from delineate.io.manner import PLAIN, Manner
@@ -37,6 +37,30 @@ class Basis(Record):
 
 
 @dataclass(frozen=True)
+class StartWishes:
+    """What to begin with, and how gently to treat it.
+
+    folder        a model or a pretrained encoder
+    freeze        "encoder": it does not learn at first
+    thaw_after    share of the training after which it does
+    encoder_rate  of the learning rate, for the encoder
+    """
+
+    folder: Path | None = None
+    freeze: Literal["none", "encoder"] | None = None
+    thaw_after: float | None = None
+    encoder_rate: float | None = None
+
+    def changed(self, plan: Plan) -> Plan:
+        """The plan with what is asked for."""
+        for name in ("freeze", "thaw_after", "encoder_rate"):
+            wanted = getattr(self, name)
+            if wanted is not None and wanted != getattr(plan.training, name):
+                plan = plan.set_by_hand(f"training.{name}", wanted)
+        return plan
+
+
+@dataclass(frozen=True)
 class PlanWishes:
     """What is asked of the planner.
 
@@ -47,6 +71,7 @@ class PlanWishes:
     preset     "default", or residual encoders "M", "L", "XL"
     network    one of the literature in place of the U-Net, or a teaching network of fixed layout
     by_hand    path in the plan -> value
+    start      what to begin with instead of random weights
     channel_dropout  how likely each channel of a sample is dropped, so that new scans may lack it
     """
 
@@ -60,6 +85,7 @@ class PlanWishes:
     network: NetworkName | SeedKind | None = None
     splits: SplitWishes = SplitWishes()
     by_hand: Mapping[str, Any] = field(default_factory=dict)
+    start: StartWishes = StartWishes()
     channel_dropout: float | None = None
 
     @property
@@ -119,7 +145,8 @@ class SegmentWishes:
     precision  what networks compute in; "auto" is bf16 where the device multiplies it
     reading    how DICOM series are read where there is a choice
     fast       seek structures on a coarse grid, and look closely only at the box around them
-    engine     what computes networks; "auto" is the fastest on this machine, which is measured once
+    engine     what computes networks; None: torch, or openvino for int8 networks; "auto": the fastest on this
+               machine, which is measured once
     cache      a folder for what engines make of networks, and for which is fastest; None: made every time
     """
 
@@ -131,5 +158,5 @@ class SegmentWishes:
     precision: Precision = "auto"
     reading: Manner = PLAIN
     fast: bool = False
-    engine: EngineWish = "torch"
+    engine: EngineWish | None = None
     cache: Path | None = None

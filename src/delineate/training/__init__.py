@@ -3,7 +3,7 @@
 from delineate.training.allocator import keep_memory
 from delineate.training.coding import Coding
 from delineate.training.curves import curves
-from delineate.training.fold import train
+from delineate.training.fold import TRANSFER, train
 from delineate.training.history import Row, Validation
 from delineate.training.loop import CHECKPOINT, HISTORY, WEIGHTS, Supply, Task, fit
 from delineate.training.losses import Loss, Parts, make_loss
@@ -15,6 +15,7 @@ from delineate.training.world import World
 __all__ = [
     "CHECKPOINT",
     "HISTORY",
+    "TRANSFER",
     "WEIGHTS",
     "Coding",
     "Loss",

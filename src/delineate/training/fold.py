@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from delineate.networks import build_network, device_of
+from delineate.io.disk import write_text
+from delineate.networks import Transfer, build_network, device_of
 from delineate.networks.build import inputs_of
 from delineate.planning.plan import ConfigurationName, Plan
 from delineate.preparation.batches import Batches
@@ -25,6 +26,8 @@ from delineate.training.pace import Clock
 from delineate.training.precision import mode_of
 from delineate.training.watch import Watch, unwatched
 from delineate.training.world import SAVE_EVERY_S, World
+
+TRANSFER = "transfer.json"  # beside the weights: what they began with
 
 # Fields that plans did not have at first: named in a basis where they say something, so that what was
 # trained before goes on.
@@ -57,6 +60,7 @@ def train(  # noqa: PLR0913 - each of these is a decision of its own
     name: ConfigurationName | None = None,
     fold: int = 0,
     network: nn.Module | None = None,
+    origin: Transfer | None = None,
     device: str = "cpu",
     devices: int = 1,
     workers: int = 2,
@@ -73,6 +77,7 @@ def train(  # noqa: PLR0913 - each of these is a decision of its own
     name     of the configuration; None is the first that the plan uses
     fold     its number: other folds begin with other weights and draw other patches
     network  in place of the plan's: takes (batch, channel, *edges), returns logits (batch, output, *edges)
+    origin   what the network took over from another (`Start.network`): kept beside the weights
     device   "cpu", "cuda", "cuda:1"
     devices  how many share each batch: that many processes
     workers  threads that make batches, per process
@@ -87,6 +92,7 @@ def train(  # noqa: PLR0913 - each of these is a decision of its own
         folder=Path(folder),
         workers=workers,
         network=network,
+        origin=origin,
     )
     world = World.alone(device, plan.training.precision, clock=clock, watch=watch, save_every_s=save_every_s)
     if devices == 1:
@@ -111,6 +117,7 @@ class _Job:
     folder: Path
     workers: int
     network: nn.Module | None
+    origin: Transfer | None
 
     def __call__(self, world: World) -> Path:
         return self.run(world, Store.open(self.cases))
@@ -137,6 +144,8 @@ class _Job:
             len(plan.labels.outputs),
             seed=plan.training.seed + self.fold,
         )
+        if self.origin is not None and world.leads:
+            write_text(self.folder / TRANSFER, self.origin.to_json())
         batches = self._mined(learn, world) if learn.hard_cases else self._supply(learn, world)
         return fit(network, batches, self._supply(watch, world), task, self.folder, world)
 
@@ -157,7 +166,8 @@ class _Job:
     def _basis(self) -> Basis:
         plan = self.plan
         whole: dict[str, Any] = plan.model_dump(mode="json")
-        network = None if self.network is None else str(self.network)
+        network = None if self.network is None or self.origin is not None else str(self.network)
+        start = {} if self.origin is None else {"start": self.origin.source.model_dump(mode="json")}
         for field, plain in LATER.items():
             if whole["training"][field] == plain:
                 del whole["training"][field]
@@ -173,4 +183,5 @@ class _Job:
             "train": list(self.train),
             "validation": list(self.validation),
             "network": network,
+            **start,
         }
