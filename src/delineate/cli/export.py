@@ -27,7 +27,8 @@ def command(
 ) -> None:
     """Write a model's networks as ONNX or for OpenVINO, with a page that says how to use them.
 
-    Each is compared with torch, and refused if a logit differs by a thousandth or more. Needs the extra: export.
+    Each is compared with torch, and refused if a logit differs by a thousandth or more. Needs the extra:
+    export.
     """
     from delineate.inference.engines import write_networks
     from delineate.networks import Model

@@ -51,7 +51,8 @@ def command(
         False,
         "--straighten",
         help="DICOM slices that lean, are unevenly spaced or lack one: interpolate them onto an even grid, "
-        "and say so. Without it they are refused.",
+        "and channels of one examination onto the slices of the first; and say so. Without it they are "
+        "refused.",
     ),
     pet: Pet = typer.Option(
         Pet.suv, help="Values of DICOM PET: SUV by body weight, or as stored (Bq/ml, counts)."

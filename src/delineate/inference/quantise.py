@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import math
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,8 +24,9 @@ from delineate.inference.engines.packages import package
 from delineate.inference.segmenter import Segmenter
 from delineate.inference.source import Source
 from delineate.inference.windows import Windows
+from delineate.networks.model import required
 from delineate.preparation.prepared import prepare_scan
-from delineate.space import Shape, Volume, triple
+from delineate.space import Volume, triple
 
 PURPOSE = "quantising a network"
 ROW = 0  # windows are the same along whichever axis they come in rows
@@ -57,40 +57,41 @@ def quantised(graph: bytes, patches: Sequence[Tensor]) -> tuple[bytes, bytes]:
 
 
 def specimens(
-    segmenter: Segmenter, scans: Sequence[Volume], name: str, count: int, rng: np.random.Generator
-) -> list[Tensor]:
-    """Windows (channel, ...) of scans as the network of a configuration sees them, equally many of each.
+    segmenter: Segmenter, scans: Iterable[Volume], each: int, rng: np.random.Generator
+) -> dict[str, list[Tensor]]:
+    """Per configuration, windows (channel, ...) of scans as its network sees them.
 
     Windows in which nothing varies are left out.
+
+    each  windows of a scan, at most
 
     Raises:
         DataError: the scans have no such window.
     """
-    each = math.ceil(count / max(1, len(scans)))
-    found = [window for scan in scans for window in _windows(segmenter, scan, name, each, rng)]
-    if not found:
-        raise DataError(
-            f"the {len(scans)} scans have no window of {name} in which anything varies: there is nothing to "
-            "calibrate with."
-        )
-    return found[:count]
+    names = required(segmenter.plan)
+    found: dict[str, list[Tensor]] = {name: [] for name in names}
+    for scan in scans:
+        for name in names:
+            found[name] += islice(_windows(segmenter, scan, name, rng), each)
+    for name, windows in found.items():
+        if not windows:
+            raise DataError(
+                f"the scans have no window of {name} in which anything varies: there is nothing to calibrate "
+                "with. Name others."
+            )
+    return found
 
 
-def _windows(
-    segmenter: Segmenter, scan: Volume, name: str, count: int, rng: np.random.Generator
-) -> Iterator[Tensor]:
+def _windows(segmenter: Segmenter, scan: Volume, name: str, rng: np.random.Generator) -> Iterator[Tensor]:
     plan = segmenter.plan
     configuration = plan.configuration(name)
     previous = segmenter.previous(scan, name) if configuration.previous is not None else None
     array = prepare_scan(scan, plan, configuration).array
     source = Source.of(array, previous, len(plan.labels.labels), configuration.patch)
-    corners: list[Shape] = [
-        triple(corner)
-        for corner in product(*Windows(source.padded, configuration.patch, ROW, segmenter.step).corners)
-    ]
-    axis, given = configuration.slice_axis, 0
+    starts = Windows(source.padded, configuration.patch, ROW, segmenter.step).corners
+    corners = [triple(corner) for corner in product(*starts)]
+    axis = configuration.slice_axis
     for number in rng.permutation(len(corners)):
         window = source.window(corners[number], configuration.patch)
-        if float(window.std()) > 0 and given < count:
-            given += 1
+        if float(window.std()) > 0:
             yield window if axis is None else window.squeeze(axis + 1)

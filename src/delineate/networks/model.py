@@ -254,6 +254,43 @@ def write_calibration(folder: Path, calibration: Calibration) -> Model:
     return Model.open(folder)
 
 
+def write_quantised(
+    folder: Path, model: Model, graphs: Mapping[str, Mapping[int, tuple[bytes, bytes]]]
+) -> Model:
+    """Writes a model whose networks are OpenVINO's, with int8 layers, and opens it.
+
+    graphs  per configuration and fold the graph (XML) and its numbers
+
+    What was measured on the model that it is made from (its temperature, what a missing channel costs) is
+    left out: it has to be measured again.
+    """
+    _refuse_other(folder)
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        for name in RECORDS:
+            (temporary / name).write_bytes((model.folder / name).read_bytes())
+        for name, folds in graphs.items():
+            (temporary / name).mkdir()
+            for fold, (graph, numbers) in folds.items():
+                (temporary / name / f"fold_{fold}.xml").write_bytes(graph)
+                (temporary / name / f"fold_{fold}.bin").write_bytes(numbers)
+        files = {name: file_digest(temporary / name) for name in sorted(_files(temporary))}
+        manifest = model.manifest.but(made_with=_made_with(), files=files)
+        (temporary / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return Model.open(folder)
+
+
+def write_compression(folder: Path, compression: Record, told: str) -> Model:
+    """Adds to a model what compressing it changed, as a record and as a part of its card, and opens it."""
+    model = Model.open(folder)
+    texts = {COMPRESSION: compression.to_json(), "CARD.md": f"{model.card.rstrip()}\n\n{told.rstrip()}\n"}
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    files = model.manifest.files | {name: file_digest(folder / name) for name in texts}
+    write_text(folder / MANIFEST, model.manifest.but(files=dict(sorted(files.items()))).to_json())
+    return Model.open(folder)
+
+
 def _calibration(folder: Path, manifest: Manifest) -> Calibration | None:
     return Calibration.load(folder / CALIBRATION) if CALIBRATION in manifest.files else None
 
@@ -319,7 +356,7 @@ def _manifest(folder: Path) -> Manifest:
 
 def _check_names(folder: Path, manifest: Manifest) -> None:
     """Every name is one of ours: so none leads out of the folder, and none is a file that runs code."""
-    ours = {*RECORDS, CALIBRATION, DEGRADED}
+    ours = {*RECORDS, CALIBRATION, COMPRESSION, DEGRADED}
     foreign = [n for n in manifest.files if n not in ours and not WEIGHTS.fullmatch(n)]
     if foreign:
         raise ModelError(

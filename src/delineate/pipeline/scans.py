@@ -85,15 +85,16 @@ def segment(
     return tuple(files.values())
 
 
-def _engine(model: Path, how: SegmentWishes, watch: Watch) -> EngineName:
+def _engine(model: Path, how: SegmentWishes, watch: Watch) -> EngineName | None:
     """The engine that is asked for, or the fastest, with a word about why."""
     if how.engine != "auto":
         return how.engine
-    from delineate.inference.engines import Runtime, choose
+    from delineate.inference.engines import Runtime, choose, made_for
     from delineate.networks import Model
 
     with watch.stage("choose an engine"):
-        choice = choose(Model.open(model), Runtime("torch", how.precision, how.device, how.cache))
+        opened = Model.open(model)
+        choice = choose(opened, Runtime(made_for(opened), how.precision, how.device, how.cache))
     watch.say(choice.told)
     return choice.engine
 

@@ -5,7 +5,7 @@ For programs that run an exported network without this one.
 
 from __future__ import annotations
 
-from delineate.networks.model import CleanUp
+from delineate.networks.model import CleanUp, required
 from delineate.planning.plan import STORED, ChannelPlan, Configuration, Plan
 
 
@@ -19,7 +19,7 @@ def before(plan: Plan) -> tuple[str, ...]:
     )
     crop = ["Cut off the border in which every channel is zero."] if plan.crop_to_nonzero else []
     values = [_normalised(channel) for channel in plan.channels]
-    sampled = [_sampled(name, plan.configuration(name)) for name in plan.configurations]
+    sampled = [_sampled(name, plan.configuration(name)) for name in required(plan)]
     after_sampling = plan.normalized == "resampled"
     return (
         f"Channels, in this order: {names}.",
@@ -91,8 +91,9 @@ def _sampled(name: str, configuration: Configuration) -> str:
 
 
 def _cascaded(plan: Plan) -> tuple[str, ...]:
+    previous = {name: plan.configuration(name).previous for name in required(plan)}
     return tuple(
-        f"{name}: add a channel for each label, 1 where {configuration.previous} found it, 0 elsewhere."
-        for name, configuration in plan.configurations.items()
-        if configuration.previous is not None
+        f"{name}: add a channel for each label, 1 where {before} found it, 0 elsewhere."
+        for name, before in previous.items()
+        if before is not None
     )

@@ -1,0 +1,186 @@
+"""Compressing: a smaller and faster model, and what that costs in every structure.
+
+Nothing is written that loses more than half a Dice point in a structure, unless that is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from delineate.dataset import Case, Dataset
+from delineate.dataset.incoming import incoming
+from delineate.errors import DataError, ModelError
+from delineate.inference import Segmenter
+from delineate.inference.engines import Runtime
+from delineate.inference.engines.graph import exported
+from delineate.inference.quantise import quantised, specimens
+from delineate.io.disk import replacing
+from delineate.networks import Model
+from delineate.networks.build import inputs_of
+from delineate.networks.model import write_compression, write_quantised
+from delineate.pipeline.compression import SAME, Compression
+from delineate.pipeline.run_folder import Run
+from delineate.pipeline.watch import Watch
+from delineate.pipeline.weighing import Subject, has_bf16, labelled, weighed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from delineate.space import Volume
+
+SCANS = 20  # that windows are cut from, at most
+FEW, FEW_CASES = 20, 20
+RUN = "run.json"
+INT8 = "int8"
+
+
+@dataclass(frozen=True)
+class CompressWishes:
+    """How a model is made smaller.
+
+    on           labelled cases on which the change is measured; best such that it has not learnt from
+    calibration  scans, or a run, from which windows are taken that int8 is fitted to; None: those of `on`
+    patches      how many windows of each configuration
+    accept_loss  write the model even if a structure loses more than half a Dice point
+    """
+
+    on: Path
+    calibration: Path | None = None
+    patches: int = 40
+    accept_loss: bool = False
+    seed: int = 12345
+
+
+def compress(model: Path, out: Path, wishes: CompressWishes, watch: Watch) -> Compression:
+    """Writes the model with int8 networks to `out`, with a table of what that changed, and returns the table.
+
+    Raises:
+        ModelError: a structure loses more than half a Dice point, or the model cannot be quantised.
+        DataError: the cases are not labelled as the model labels, or `out` is there already.
+    """
+    before = Model.open(model)
+    if before.is_quantised:
+        raise ModelError(f"{model}: its networks are int8 already. Compress the model they were made from.")
+    if out.exists():
+        raise DataError(f"{out}: is there already. Name a new folder; nothing is overwritten.")
+    dataset = labelled(wishes.on, before)
+    scans = _scans(before, dataset, wishes)
+    with watch.stage("calibrate"):
+        windows = specimens(Segmenter.open(model, cleanup=False), scans, scans.each, scans.rng)
+    graphs = _graphs(before, windows, watch)
+    with replacing(out) as temporary:
+        after = write_quantised(temporary, before, graphs)
+        variants, changes = weighed(_subjects(before, after), dataset, watch)
+        fitted = min(len(some) for some in windows.values())
+        table = Compression(
+            method="int8",
+            made_from=before.digest,
+            how=f"Convolutions in int8, fitted to {fitted} windows of {scans.told}.",
+            data=dataset.name,
+            cases=len(dataset.cases),
+            patients=len({case.group for case in dataset.cases}),
+            before="float32",
+            variants=variants,
+            changes=changes,
+        )
+        table = table.but(notes=tuple(_notes(before, table, fitted)))
+        refuse_loss(table, INT8, watch, accepted=wishes.accept_loss)
+        write_compression(temporary, table, table.to_markdown())
+    return table
+
+
+def refuse_loss(table: Compression, variant: str, watch: Watch, *, accepted: bool) -> None:
+    """Refuses a variant in which a structure is lost, unless that is accepted, and says the table.
+
+    Raises:
+        ModelError: a structure loses more than half a Dice point.
+    """
+    lost = table.lost(variant)
+    if not lost or accepted:
+        return
+    watch.say(table.to_markdown())
+    names = ", ".join(
+        f"{c.structure} ({'no value' if c.change is None else f'{c.change:+.4f}'})" for c in lost
+    )
+    raise ModelError(
+        f"{variant} loses more than half a Dice point on {table.data}: {names}. Nothing was written. Take it "
+        "all the same with  --accept-loss"
+    )
+
+
+def _graphs(
+    model: Model, windows: dict[str, list[Tensor]], watch: Watch
+) -> dict[str, dict[int, tuple[bytes, bytes]]]:
+    """Every network of the model with int8 layers."""
+    made: dict[str, dict[int, tuple[bytes, bytes]]] = {name: {} for name in model.folds}
+    pairs = [(name, fold) for name, folds in model.folds.items() for fold in folds]
+    with watch.stage("quantise") as progress:
+        for number, (name, fold) in enumerate(pairs):
+            progress(number, len(pairs), f"{name} fold {fold}")
+            plan = model.plan
+            graph = exported(model.network(name, fold), plan.configuration(name), inputs_of(plan, name))
+            made[name][fold] = quantised(graph, windows[name])
+        progress(len(pairs), len(pairs), "")
+    return made
+
+
+def _subjects(before: Model, after: Model) -> list[Subject]:
+    bf16 = has_bf16()
+    return [
+        Subject(f"{'bf16' if bf16 else 'float32'} in torch", before, Runtime("torch", "auto"), judged=False),
+        Subject("float32", before, Runtime("openvino", "fp32")),
+        *([Subject("bf16", before, Runtime("openvino", "bf16"))] if bf16 else []),
+        Subject(INT8, after, Runtime("openvino", "int8")),
+    ]
+
+
+def _notes(before: Model, table: Compression, fitted: int) -> Iterator[str]:
+    if fitted < FEW:
+        yield f"int8 is fitted to {fitted} windows; {FEW} to 50 are usual. More scans give more."
+    for name in ("bf16", INT8):
+        found = table.mean_dice(name)
+        if found is not None and found.change is not None and abs(found.change) > SAME:
+            yield f"{name} changes the mean Dice by more than {SAME:g} ({found.change:+.4f})."
+    if before.calibration is not None:
+        yield (
+            "The temperature of the model was measured in float32 and is left out: measure it again with  "
+            "delineate calibrate."
+        )
+    if table.cases < FEW_CASES:
+        yield f"{table.cases} cases say little about small losses: look at the intervals."
+
+
+class _Scans:
+    """Scans to calibrate with, read one after the other.
+
+    each  windows of every scan
+    """
+
+    def __init__(self, dataset: Dataset, cases: Sequence[Case], told: str, wishes: CompressWishes) -> None:
+        self.rng = np.random.default_rng(wishes.seed)
+        chosen = sorted(self.rng.permutation(len(cases))[:SCANS])
+        self._dataset, self._cases = dataset, [cases[n] for n in chosen]
+        self.told = f"{len(self._cases)} {told}"
+        self.each = -(-wishes.patches // max(1, len(self._cases)))
+
+    def __iter__(self) -> Iterator[Volume]:
+        for case in self._cases:
+            yield self._dataset.scan(case)
+
+
+def _scans(model: Model, dataset: Dataset, wishes: CompressWishes) -> _Scans:
+    where = wishes.calibration
+    if where is None:
+        return _Scans(dataset, dataset.cases, "of the scans that it is measured on", wishes)
+    if (where / RUN).is_file():
+        learnt = Run.open(where).dataset()
+        return _Scans(learnt, learnt.cases, f"scans of the run {where.name}", wishes)
+    names = tuple(channel.name for channel in model.plan.channels)
+    cases = incoming([where], names)
+    holder = Dataset("calibration", where, "incoming", names, model.plan.labels, cases)
+    return _Scans(holder, cases, f"scans of {where.name}", wishes)
