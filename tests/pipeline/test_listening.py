@@ -152,6 +152,31 @@ def test_nothing_that_is_told_or_logged_names_anybody(world):
     assert events[1].patients == (world.queue.key.reference("QF-20077"),)
 
 
+def leaning():
+    """A study whose slices shift by a fifth of their distance each."""
+    files = []
+    for k, content in enumerate(slices()):
+        item = read(content)
+        item.ImagePositionPatient = [0, round(0.2 * k, 3), k]
+        stream = BytesIO()
+        pydicom.dcmwrite(stream, item, enforce_file_format=True)
+        files.append(stream.getvalue())
+    return files
+
+
+def test_a_leaning_study_is_refused_unless_its_rule_says_straighten(world):
+    world.receive(leaning())
+    assert world.work() == {"dead": 1}
+    assert "the gantry was tilted" in world.reason().message
+    rule = world.service.rules[0].but(straighten=True)
+    world.desk.service = world.service.but(rules=(rule,))
+    [dead] = world.queue.dead()
+    (world.queue.folder / "dead" / dead).rename(world.queue.folder / "ready" / dead)
+    assert world.work() == {"done": 1}
+    sent = [read(content) for to, content in world.got if to == "first"]
+    assert {item.Modality for item in sent} >= {"SEG", "SR"}
+
+
 def test_the_same_study_again_sends_nothing_again(world):
     world.receive(slices())
     world.work()

@@ -18,9 +18,9 @@ from delineate.errors import DataError, Error
 from delineate.io.dicom import PET, check_codec
 from delineate.io.dicom import Series as Images
 from delineate.io.foreign import quiet, reading
-from delineate.io.frames import VOLUMETRIC, dataset
+from delineate.io.frames import VOLUMETRIC
+from delineate.io.pet import pet_headers
 from delineate.io.stack import in_order, oddities
-from delineate.io.suv import FIELDS, uptake
 from delineate.record import Record
 
 Severity = Literal["error", "warning", "note"]
@@ -56,7 +56,7 @@ def remarks_on(
             *_scouts(images, scouts),
             *_kinds(images, volumes),
             *(_places(images) if len(volumes) == 1 else ()),
-            *_uptake(images, headers),
+            *_uptake(images),
             *_pixels(headers),
         ]
     order = ("error", "warning", "note")
@@ -202,15 +202,12 @@ def _places(images: Images) -> Found:
         )
 
 
-def _uptake(images: Images, headers: Mapping[Path, Dataset]) -> Found:
+def _uptake(images: Images) -> Found:
     """PET that does not become SUV."""
     if images.frames[0].sop_class not in PET:
         return
     try:
-        uptake(
-            [dataset(path, stop_before_pixels=True, specific_tags=list(FIELDS)) for path in headers],
-            str(images.where),
-        )
+        pet_headers(images.frames, str(images.where)).uptake(str(images.where))
     except DataError as error:
         message, _, remedy = str(error).removeprefix(f"{images.where}: ").partition("\n")
         yield Remark(

@@ -23,6 +23,7 @@ from pydicom.multival import MultiValue
 from delineate.errors import DataError
 from delineate.io.foreign import quiet, reading
 from delineate.io.frames import is_dicom, object_kind
+from delineate.io.manner import PetValues
 from delineate.record import Record
 
 Patterns = tuple[str, ...]
@@ -96,12 +97,14 @@ class Match(Record):
 class Rule(Record):
     """A model, the series that it is for, and what becomes of the result.
 
-    match     what a series must be
-    channels  channel of the model -> what its series must be beside that; for models of several series
-    drawn_on  the channel whose series the result refers to; the first one if not said
-    sr        volumes and diameters as a report that points at the segments
-    regions   the regions of the labels as structures, in place of the labels
-    send_to   names of archives; those of the whole configuration if not said
+    match       what a series must be
+    channels    channel of the model -> what its series must be beside that; for models of several series
+    drawn_on    the channel whose series the result refers to; the first one if not said
+    straighten  slices that lean or are uneven are put onto an even grid, and channels onto that of the first
+    pet         what values of PET are read as
+    sr          volumes and diameters as a report that points at the segments
+    regions     the regions of the labels as structures, in place of the labels
+    send_to     names of archives; those of the whole configuration if not said
     """
 
     name: str = Field(min_length=1)
@@ -109,6 +112,8 @@ class Rule(Record):
     match: Match = Match()
     channels: dict[str, Match] = Field(default_factory=dict)
     drawn_on: str | None = None
+    straighten: bool = False
+    pet: PetValues = "suv"
     seg: Literal["binary", "labelmap", "none"] = "binary"
     rtstruct: Literal["keyhole", "xor", "none"] = "keyhole"
     sr: bool = True

@@ -25,9 +25,10 @@ from delineate.errors import DataError, MissingPackage
 from delineate.io.foreign import quiet, reading
 from delineate.io.frames import VOLUMETRIC, Frame, dataset, frames_of, is_dicom, object_kind, read_header
 from delineate.io.manner import PLAIN, Manner
+from delineate.io.pet import pet_headers
 from delineate.io.rescale import Rescale
 from delineate.io.stack import Frames, Stack, in_order, oddities, slices_of, split, stack
-from delineate.io.suv import FIELDS, UNIT, stored_unit, uptake
+from delineate.io.suv import UNIT
 from delineate.space import Geometry, Source, Volume
 
 Array = npt.NDArray[Any]
@@ -264,18 +265,15 @@ def _values(frames: Frames, where: str, manner: Manner) -> tuple[Array, str, tup
         return array, "HU", ()
     if first.sop_class not in PET:
         return array, "", ()
-    headers = [_pet_header(path) for path in dict.fromkeys(frame.file for frame in frames)]
+    headers = pet_headers(frames, where)
     if manner.pet == "stored":
-        unit = stored_unit(headers[0])
+        unit = headers.unit
+        array = array if headers.scale == 1 else (array * headers.scale).astype(np.float32)
         return array, unit, (f"PET values are as stored{f', in {unit}' if unit else ''}, as asked",)
     with reading(frames[0].file, "DICOM", private=True), quiet("pydicom"):
-        found = uptake(headers, where)
+        found = headers.uptake(where)
     values = array if found.factor == 1 else (array * found.factor).astype(np.float32)
     return values, UNIT, (found.note,)
-
-
-def _pet_header(path: Path) -> Dataset:
-    return dataset(path, stop_before_pixels=True, specific_tags=list(FIELDS))
 
 
 def pixels_of(frames: Frames) -> Array:

@@ -1,7 +1,7 @@
-"""Identity: which patient and which examination a DICOM scan is of, without naming anybody.
+"""Identity: which patient, examination and coordinates a DICOM scan has, without naming anybody.
 
-Only for finding scans of one person on two sides of a split: the patient comes back as a digest, which is
-compared and never stored.
+Only for finding scans of one person on two sides of a split, and scans that lie in the same coordinates: what
+comes back are digests, which are compared and never stored.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from delineate.io.read import READERS, suffix_of
 
 @dataclass(frozen=True)
 class Identity:
-    """Digests of the Patient ID and its issuer, and of the Study Instance UID; "" where a header is silent.
+    """Digests of the Patient ID and its issuer, and of the UIDs of study and frame of reference.
 
-    PS3.3 C.7.1.1 and C.7.2.1.
+    Each is "" where a header is silent. PS3.3 C.7.1.1, C.7.2.1 and C.7.4.1.
     """
 
     patient: str
     study: str
+    frame: str = ""
 
 
 def read_identity(path: Path) -> Identity | None:
@@ -35,12 +36,13 @@ def read_identity(path: Path) -> Identity | None:
     first = next((file for file in files if file.is_file() and is_dicom(file)), None)
     if first is None:
         return None
-    tags = ["PatientID", "IssuerOfPatientID", "StudyInstanceUID"]
+    tags = ["PatientID", "IssuerOfPatientID", "StudyInstanceUID", "FrameOfReferenceUID"]
     header = dataset(first, stop_before_pixels=True, specific_tags=tags)
     with reading(first, "DICOM", private=True), quiet("pydicom"):  # values are parsed as they are asked for
-        patient, issuer, study = (f"{header.get(name) or ''}" for name in tags)
-    return Identity(_digest(f"{issuer}\n{patient}") if patient else "", _digest(study) if study else "")
+        patient, issuer, study, frame = (f"{header.get(name) or ''}" for name in tags)
+    whose = f"{issuer}\n{patient}" if patient else ""
+    return Identity(_digest(whose), _digest(study), _digest(frame))
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return text and hashlib.sha256(text.encode()).hexdigest()

@@ -26,7 +26,8 @@ LONGEST_H = 12  # between injection and scan: for the usual tracers longer is a 
 FIELDS = [
     "Units", "SUVType", "DecayCorrection", "CorrectedImage", "PatientWeight", "SeriesDate", "SeriesTime",
     "AcquisitionDate", "AcquisitionTime", "FrameReferenceTime", "ActualFrameDuration",
-    "RadiopharmaceuticalInformationSequence", "SOPClassUID", GE_SCAN, PHILIPS_SUV, PHILIPS_ACTIVITY,
+    "RadiopharmaceuticalInformationSequence", "DecayCorrectionDateTime", "SOPClassUID",
+    GE_SCAN, PHILIPS_SUV, PHILIPS_ACTIVITY,
 ]  # fmt: skip
 STORED = {"BQML": "Bq/ml", "GML": "g/ml", "CNTS": "counts"}
 STORED_OPTION = "Or take the values as they are stored, if all your scans have the same unit:  --pet stored"
@@ -179,9 +180,12 @@ def _since_injection(headers: Sequence[Dataset], tracer: Dataset, half_life: flo
 def _scan_start(headers: Sequence[Dataset], half_life: float) -> datetime | None:
     """When the scan began: what values are decay corrected to.
 
-    SeriesTime, unless it is after an acquisition: then the series was made anew later.
+    Enhanced objects say it (DecayCorrectionDateTime). Else SeriesTime, unless it is after an acquisition:
+    then the series was made anew later.
     """
     first = headers[0]
+    if (moment := _moment(first.get("DecayCorrectionDateTime"))) is not None:
+        return moment
     series = _at(first.get("SeriesDate"), first.get("SeriesTime"))
     acquired = [_at(h.get("AcquisitionDate"), h.get("AcquisitionTime")) for h in headers]
     starts = sorted(moment for moment in acquired if moment is not None)

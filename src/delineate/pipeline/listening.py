@@ -35,6 +35,7 @@ from delineate.clinic.archive import (
 from delineate.clinic.delivery import FILE
 from delineate.errors import ArchiveError, DataError, Error, GeometryError
 from delineate.io.disk import file_digest
+from delineate.io.manner import Manner
 from delineate.pipeline.delivery import DeliveryWishes, SegKind, deliver
 from delineate.pipeline.polling import Poller
 from delineate.pipeline.scans import segment
@@ -159,7 +160,9 @@ class Desk:
         rule = self._rule(job)
         labels = out.with_name(f"{out.name}.nii.gz")
         scans = [folder / series for series in job.series]
-        segment(rule.model, scans, labels, SegmentWishes(device=self.service.device), Unwatched())
+        reading = Manner(straighten=rule.straighten, pet=rule.pet)
+        how_read = SegmentWishes(device=self.service.device, reading=reading)
+        segment(rule.model, scans, labels, how_read, Unwatched())
         how = DeliveryWishes(
             seg=SEG_KINDS[rule.seg],
             rtstruct=None if rule.rtstruct == "none" else rule.rtstruct,
@@ -325,11 +328,13 @@ def _job(route: Route) -> Job:
 def _identity(route: Route) -> str:
     """Digest of all that a result depends on: images, model and what is written."""
     rule = route.rule
-    facts = {
+    facts: dict[str, object] = {
         "images": [each.content for each in route.series],
         "model": _digest(rule.model),
         "written": [rule.name, rule.seg, rule.rtstruct, rule.sr, rule.regions],
     }
+    if rule.straighten or rule.pet != "suv":
+        facts["read"] = [rule.straighten, rule.pet]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
