@@ -76,7 +76,7 @@ class Judge:
 
     def verdict(self) -> Report:
         """The report of the chosen candidate; all that was measured is in RUN/evaluation."""
-        reports = {candidate: self._measured(candidate) for candidate in self.candidates}
+        reports = {candidate: self.measured(candidate) for candidate in self.candidates}
         scores = {candidate: report.mean() for candidate, report in reports.items()}
         best = max(self.candidates, key=lambda c: (scores[c] or 0.0, -len(c)))
         with self.watch.stage("clean-up"):
@@ -88,7 +88,7 @@ class Judge:
             cleanup=cleanup,
             notes=self._notes(cleanup),
         )
-        report = self._measured(best, cleanup) if cleanup.foreground or cleanup.structures else reports[best]
+        report = self.measured(best, cleanup) if cleanup.foreground or cleanup.structures else reports[best]
         write_report(report, self.run.evaluation)
         write_text(self.run.folder / CHOICE, choice.to_json())
         return report
@@ -161,7 +161,8 @@ class Judge:
 
         return evaluate(cases, load, rules=DICE_ONLY, workers=os.cpu_count() or 1).mean()
 
-    def _measured(self, candidate: Candidate, cleanup: CleanUp | None = None) -> Report:
+    def measured(self, candidate: Candidate, cleanup: CleanUp | None = None) -> Report:
+        """The report of a candidate on the validation cases, segmented where they are not yet."""
         self._predict(candidate)
         title = f"{self.plan.dataset}: {' + '.join(candidate)}"
         with self.watch.stage(f"evaluate {'+'.join(candidate)}") as progress:

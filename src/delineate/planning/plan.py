@@ -51,6 +51,7 @@ LossName = Literal[
     "focal",
 ]
 OwnLoss = Literal["mask_rcnn"]  # an objective that a network brings with it
+OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 WEIGHTED: tuple[LossName, ...] = ("weighted_ce", "dice_weighted_ce")  # these need class_weights
 
 STORED = "stored"  # orientation of a plan whose scans are taken as they lie in their files
@@ -424,10 +425,10 @@ class Training(Record):
     Either `steps` or `minutes` ends the training, never both.
     """
 
-    optimizer: Literal["sgd", "adam", "adamw"]
+    optimizer: OptimizerName
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
-    momentum: Probability = 0.99  # sgd (Nesterov) only
+    momentum: Probability = 0.99  # sgd and muon (Nesterov) only
     schedule: Literal["poly", "cosine", "step", "constant", "one_cycle"]
     warmup: Probability = 0.0  # share of the training in which the rate rises from 0; one_cycle: 0 is 0.3
     step_factor: Positive = 0.1  # schedule "step": the rate is multiplied by this

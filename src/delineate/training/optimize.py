@@ -10,6 +10,7 @@ from torch import nn
 
 from delineate.networks.parts import encoder_of
 from delineate.planning.plan import Training
+from delineate.training.muon import Muon
 
 SHARE = "share"  # of a group of weights: what of the learning rate is its
 
@@ -17,7 +18,7 @@ SHARE = "share"  # of a group of weights: what of the learning rate is its
 def make_optimizer(
     training: Training, parameters: Iterable[Any], *, scaled: bool = False
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, Adam or AdamW, as planned; weight decay on every parameter.
+    """SGD with Nesterov momentum, Adam, AdamW or Muon, as planned; weight decay on every parameter.
 
     Of Adam the decay is a part of the gradient (Kingma 2015); of AdamW it is apart (Loshchilov 2019).
 
@@ -38,6 +39,13 @@ def make_optimizer(
         case "adam" | "adamw":
             kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.AdamW
             return kind(weights, lr=training.learning_rate, weight_decay=training.weight_decay, fused=fused)
+        case "muon":
+            return Muon(
+                weights,
+                lr=training.learning_rate,
+                momentum=training.momentum,
+                weight_decay=training.weight_decay,
+            )
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
