@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from delineate.dataset.case import Case
 from delineate.dataset.common_grid import on_common_grid
+from delineate.dataset.foreground import foreground
 from delineate.dataset.grids import difference, same_grid
 from delineate.dataset.layouts import listed
 from delineate.dataset.listing import described, first_file
@@ -41,6 +42,7 @@ class Dataset:
     problems    what did not fit together when the files were sorted out; `check` reports it
     about       free texts of a `dataset.json` (description, licence, ...)
     optional    channels that a case may lack; its scan then has the others only
+    is_blind    whether labels are not looked at: what is brighter than the mean stands for them
     """
 
     name: str
@@ -56,6 +58,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
+    is_blind: bool = False
 
     @classmethod
     def open(cls, path: Path | str, *, layout: str | None = None) -> Dataset:
@@ -205,11 +208,14 @@ class Dataset:
         return ids.reshape(file.array.shape).astype(np.int32) + (0 if (file.array == 0).any() else 1)
 
     def pair(self, case: Case) -> tuple[Volume, LabelMap]:
-        """The scan and its labels, which lie on one grid.
+        """The scan and its labels, which lie on one grid; of a blind dataset, its brighter part.
 
         Raises:
             DataError: they lie on different grids, or one of them cannot be had.
         """
+        if self.is_blind:
+            scan = self.scan(case)
+            return scan, foreground(scan)
         scan, labels = self.scan(case), self.labels(case)
         if not same_grid(scan.geometry, labels.geometry):
             raise DataError(different_labels(case, scan.geometry, labels.geometry))
