@@ -9,7 +9,7 @@ from delineate.inference.fast import MARGIN_MM, window_count
 from delineate.networks import CleanUp
 from delineate.planning.plan import Normalization
 from delineate.preparation.prepared import upright
-from delineate.space import Geometry, LabelSchema, Volume
+from delineate.space import Geometry, Volume
 
 PATCH = (16, 16, 16)
 
@@ -108,7 +108,7 @@ def test_structures_all_over_the_scan_save_nothing_and_it_says_so(pair):
 
 
 class Forgetful(nn.Module):
-    """On the coarse grid (a window that spans 2 mm a voxel: its ramp is steep) it sees only the first half."""
+    """On the coarse grid, where the ramp is steep, it sees only the first half."""
 
     def forward(self, x):
         bright, ramp = x[:, :1], x[:, 1:2]
@@ -155,9 +155,8 @@ def test_a_structure_at_the_edge_of_the_scan_needs_no_larger_box(pair):
     assert "grown" not in found.notes[0]
 
 
-@pytest.mark.parametrize("schema", [LabelSchema.of("one", "two")])
-def test_probabilities_beyond_the_box_are_those_of_background(pair, schema):
-    full, fast = pair
+def test_probabilities_beyond_the_box_are_those_of_background(pair):
+    _, fast = pair
     scan = phantom(((60, 50, 45), 9))
     found = fast.segment(scan, probabilities=True)
     assert np.allclose(found.probabilities.array.sum(axis=0), 1, atol=1e-5)

@@ -267,7 +267,7 @@ def test_3d_models_and_volumes_are_refused(segmenter, make_plan, make_network, m
     with pytest.raises(ModelError, match=r"this model is 3D \(3d_fullres\).*--use 2d"):
         Live(deep, deadline_ms=200)
     with pytest.raises(
-        ModelError, match=r"expected a picture across axis 2 of the plan \(LPS\), got Geometry"
+        ModelError, match=r"a picture across axis 2 of the plan \(LPS\), got Geometry"
     ):
         list(Live(segmenter, deadline_ms=200, clock=clock).results([make_scan((8, 8, 8))]))
 

@@ -32,6 +32,7 @@ Clock = Callable[[], float]  # seconds
 FACTORS = (1.0, 1.5, 2.0, 3.0)  # how much smaller frames may be made, along each edge
 REPEAT_MS = 1000.0  # a result that is older is not given again: the picture has moved on
 PROBE = 5  # frames in a row that nothing fitted, after which the smallest size is tried all the same
+NO_TIME = "no working size fits into the time left"
 WARM = 3  # frames of each size that a warm-up does: the first prepares kernels, the others are measured
 
 
@@ -193,7 +194,7 @@ class Live:
             self._pace.forget()
         if factor is None:
             self._idle += 1
-            return self._without(frame, arrived, grid, "no working size fits into the time left")
+            return self._without(frame, arrived, grid, NO_TIME)
         self._idle = 0
         labels, _ = self._segmented(frame.picture, factor)
         return self._finished(frame, arrived, "full" if factor == 1 else "reduced", labels, factor=factor)
