@@ -62,7 +62,7 @@ def test_a_network_nobody_knows_is_refused(fingerprint_of):
 
 def test_the_command_line_knows_every_network():
     names = {network.value for network in Network}
-    assert names == {*ARCHITECTURES, "seed_unet2d", "seed_unet3d"}
+    assert names == {*ARCHITECTURES, "mask_rcnn", "seed_unet2d", "seed_unet3d"}
     assert set(ARCHITECTURES) == set(get_args(NetworkName))
 
 

@@ -2,6 +2,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
+import cc3d
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,7 @@ class Memory:
     root: Path = Path("nowhere")
     channels: tuple = ("T1", "T2")
     asked: list = field(default_factory=list)
+    numbers_objects: bool = False
 
     @property
     def cases(self):
@@ -34,6 +36,9 @@ class Memory:
     def pair(self, case):
         self.asked.append(case.id)
         return self.scans[case.id]
+
+    def objects(self, case):
+        return cc3d.connected_components((self.scans[case.id][1].array > 0).astype(np.uint8)).astype(np.int32)
 
 
 def made(seed=0, shape=(9, 8, 7), spacing=(1, 1, 2), dtype=np.float32, orientation="RAS", schema=SCHEMA):
@@ -243,3 +248,15 @@ def test_the_box_is_that_of_any_channel():
     scan.array[1, :2, 4, 4] = 3
     found = fingerprint(Memory({"a": (scan, labels)}))
     assert found.cropped_shapes.tolist() == [list(Box((0, 0, 0), (9, 8, 7)).shape)]
+
+
+def test_objects_are_measured_where_labels_number_them_and_merge_in_any_order():
+    scans = {name: made(seed, orientation="RAS") for seed, name in enumerate("abc")}
+    whole = fingerprint(Memory(scans, numbers_objects=True), workers=1)
+    assert whole.objects.count == 3
+    assert fingerprint(Memory(scans), workers=1).objects is None
+    parts = [
+        fingerprint(Memory({name: scan}, numbers_objects=True), workers=1) for name, scan in scans.items()
+    ]
+    assert parts[0].merged(parts[1].merged(parts[2])) == whole
+    assert parts[2].merged(parts[0]).merged(parts[1]) == whole

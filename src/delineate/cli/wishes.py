@@ -34,6 +34,7 @@ class Network(enum.Enum):
     densenet_unet = "densenet_unet"
     fcn8s = "fcn8s"
     kerfoot_unet = "kerfoot_unet"
+    mask_rcnn = "mask_rcnn"
     mednext_b = "mednext_b"
     mednext_l = "mednext_l"
     mednext_m = "mednext_m"

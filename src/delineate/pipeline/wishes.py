@@ -11,12 +11,15 @@ from delineate.dataset.splits import Mode
 from delineate.io.manner import PLAIN, Manner
 from delineate.pipeline.taught import SeedKind
 from delineate.planning import ConfigurationName, NetworkName, Plan
+from delineate.planning.detector import ObjectNetworkName
 from delineate.planning.presets import PresetName
 from delineate.record import Record
 
 if TYPE_CHECKING:
     from delineate.inference.engine import EngineWish
     from delineate.networks import Precision
+
+PlannedName = NetworkName | ObjectNetworkName
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Basis(Record):
 
     memory_gb: float | None
     preset: PresetName
-    network: NetworkName | None = None
+    network: PlannedName | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class PlanWishes:
     preset: PresetName = "default"
     folds: tuple[int, ...] | None = None
     use: tuple[ConfigurationName, ...] | None = None
-    network: NetworkName | SeedKind | None = None
+    network: PlannedName | SeedKind | None = None
     splits: SplitWishes = SplitWishes()
     by_hand: Mapping[str, Any] = field(default_factory=dict)
     start: StartWishes = StartWishes()
@@ -94,9 +97,9 @@ class PlanWishes:
         return Basis(memory_gb=self.memory_gb, preset=self.preset, network=self.planned_network)
 
     @property
-    def planned_network(self) -> NetworkName | None:
+    def planned_network(self) -> PlannedName | None:
         """The network that the planner lays out; a teaching network has its layout already."""
-        return None if self.network in get_args(SeedKind) else cast("NetworkName | None", self.network)
+        return None if self.network in get_args(SeedKind) else cast("PlannedName | None", self.network)
 
     @property
     def taught(self) -> SeedKind | None:

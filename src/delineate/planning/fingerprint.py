@@ -11,16 +11,17 @@ so cases may be measured in parallel, added later, or at another hospital.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from delineate.errors import DataError, PlanError
 from delineate.planning.histogram import Histogram
+from delineate.planning.objects import ObjectSizes, sizes_of
 from delineate.progress import Progress, silent
 from delineate.record import Record
 from delineate.space import LabelMap, LabelSchema, Shape, Spacing, Volume, nonzero_box, triple
@@ -89,6 +90,9 @@ class Fingerprint(Record):
     channels: tuple[str, ...]
     cases: tuple[CaseFingerprint, ...]  # in the order of their ids
     foreground: tuple[Histogram, ...]  # one per channel
+    objects: ObjectSizes | None = Field(  # where labels number objects
+        default=None, exclude_if=lambda value: value is None
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -125,6 +129,7 @@ class Fingerprint(Record):
             foreground=tuple(
                 Histogram.sum(pair) for pair in zip(self.foreground, other.foreground, strict=True)
             ),
+            objects=_together([self.objects, other.objects]),
         )
 
     @property
@@ -189,7 +194,7 @@ def fingerprint(dataset: Dataset, *, workers: int = 2, progress: Progress = sile
             f"{dataset.name}: has no labelled case to measure. Expected images with label maps in "
             f"{dataset.root}; `delineate check` says what was found."
         )
-    measured: list[tuple[CaseFingerprint, tuple[Histogram, ...]]] = []
+    measured: list[_Measured] = []
     for case, found in zip(dataset.cases, _measured(dataset, workers), strict=True):
         measured.append(found)
         progress(len(measured), len(dataset.cases), case.id)
@@ -197,16 +202,29 @@ def fingerprint(dataset: Dataset, *, workers: int = 2, progress: Progress = sile
         dataset=dataset.name,
         labels=dataset.schema,
         channels=dataset.channels,
-        cases=tuple(sorted((case for case, _ in measured), key=lambda case: case.id)),
-        foreground=tuple(Histogram.sum(parts) for parts in zip(*(h for _, h in measured), strict=True)),
+        cases=tuple(sorted((case for case, _, _ in measured), key=lambda case: case.id)),
+        foreground=tuple(Histogram.sum(parts) for parts in zip(*(h for _, h, _ in measured), strict=True)),
+        objects=_together(objects for _, _, objects in measured),
     )
 
 
-def _measured(dataset: Dataset, workers: int) -> Iterator[tuple[CaseFingerprint, tuple[Histogram, ...]]]:
+_Measured = tuple[CaseFingerprint, tuple[Histogram, ...], ObjectSizes | None]
+
+
+def _together(parts: Iterable[ObjectSizes | None]) -> ObjectSizes | None:
+    """The objects of all parts that have any to count."""
+    counted = [part for part in parts if part is not None]
+    return ObjectSizes.sum(counted) if counted else None
+
+
+def _measured(dataset: Dataset, workers: int) -> Iterator[_Measured]:
     """What each case tells us, in order. Threads: reading and numpy let others run meanwhile."""
 
-    def measure(case: Case) -> tuple[CaseFingerprint, tuple[Histogram, ...]]:
-        return _of_case(case.id, *dataset.pair(case), dataset.channels)
+    def measure(case: Case) -> _Measured:
+        scan, labels = dataset.pair(case)
+        numbered = dataset.numbers_objects
+        objects = sizes_of(dataset.objects(case), scan.geometry.spacing) if numbered else None
+        return *_of_case(case.id, scan, labels, dataset.channels), objects
 
     if workers <= 1:
         yield from map(measure, dataset.cases)

@@ -16,6 +16,7 @@ from delineate.errors import PlanError
 from delineate.planning.architectures import ARCHITECTURES, NetworkName
 from delineate.planning.budget import CPU_GFLOPS, WEIGHT_DECAY, Budget, Device
 from delineate.planning.configurations import Chosen, configurations
+from delineate.planning.detector import ObjectNetworkName, finding
 from delineate.planning.fingerprint import Fingerprint
 from delineate.planning.imbalance import class_weights
 from delineate.planning.intensity import normalized
@@ -43,7 +44,7 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
     memory_gb: float | None = None,
     device: Device = "gpu",
     preset: PresetName = "default",
-    network: NetworkName | None = None,
+    network: NetworkName | ObjectNetworkName | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     folds: Sequence[int] | None = None,
@@ -54,7 +55,8 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
 ) -> Plan:
     """The plan for a dataset.
 
-    network     one of the literature in place of the U-Net, see `planning.architectures`
+    network     one of the literature in place of the U-Net, see `planning.architectures`; or one that finds
+                single objects, see `planning.detector`
     memory_gb   of the GPU or the machine; None is what the preset was made for: 8, 24 (L) or 40 (XL)
     minutes     of training, all folds and configurations together; steps are of each training
     folds, use  which folds and configurations to train; None leaves it to the budget
@@ -66,12 +68,12 @@ def make_plan(  # noqa: PLR0913 - what a user may ask for; everything but the fi
         PlanError: wishes that contradict each other, or data that no network can learn.
     """
     _check(device, preset, memory_gb)
-    family = _family(preset, network)
+    frame = Frame.of(found)
+    family = _family(preset, network) if network != "mask_rcnn" else _finding(found, frame, preset)
     count = _fold_count(found, fold_count, folds or ())
     cascaded = folds is None and CASCADE in (use or ())
     trainings = len(folds or (range(count) if cascaded else (0,))) * len(use or ("one",))
     budget = Budget.of(device, minutes, steps, trainings, gflops)
-    frame = Frame.of(found)
     memory = family.memory_gb if memory_gb is None else memory_gb
     chosen = configurations(found, frame, budget.allowance(family, memory))
     used, why_used = _used(chosen, frame, budget, use)
@@ -122,25 +124,37 @@ def _family(preset: PresetName, network: NetworkName | None) -> Preset:
     if network is None:
         return PRESETS[preset]
     if network not in ARCHITECTURES:
-        raise PlanError(f"there is no network {network!r}; there are {', '.join(ARCHITECTURES)}.")
+        known = ", ".join((*ARCHITECTURES, *get_args(ObjectNetworkName)))
+        raise PlanError(f"there is no network {network!r}; there are {known}.")
     if preset != "default":
         raise PlanError(f"the preset {preset} is a residual U-Net: choose it or the network {network}.")
     return ARCHITECTURES[network]
 
 
+def _finding(found: Fingerprint, frame: Frame, preset: PresetName) -> Preset:
+    """The network for single objects."""
+    if preset != "default":
+        raise PlanError(f"the preset {preset} is a residual U-Net: choose it or the network mask_rcnn.")
+    return finding(found, frame)
+
+
 def _trained_as(family: Preset, training: Training) -> Training:
     """The training, in the way that the network asks for."""
-    rate = None if family.other is None else family.other.rate
-    if rate is None:
+    other = family.other
+    if other is None or other.rate is None:
         return training
-    return training.but(optimizer="adamw", learning_rate=rate, weight_decay=WEIGHT_DECAY)
+    training = training.but(optimizer="adamw", learning_rate=other.rate, weight_decay=WEIGHT_DECAY)
+    return training if other.loss is None else training.but(loss=other.loss)
 
 
 def _why_trained_so(family: Preset) -> dict[str, str]:
     if family.other is None or family.other.rate is None:
         return {}
     why = "as this network's authors train, or as small as it needs to be to stay stable"
-    return {f"training.{field}": why for field in ("optimizer", "learning_rate", "weight_decay")}
+    reasons = {f"training.{field}": why for field in ("optimizer", "learning_rate", "weight_decay")}
+    if family.other.loss is not None:
+        reasons["training.loss"] = "the network's own: what is an object, its kind, its box, its outline"
+    return reasons
 
 
 def _used(

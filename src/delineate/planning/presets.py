@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from delineate.planning.plan import NetworkSpec
+from delineate.planning.plan import NetworkSpec, OwnLoss
 from delineate.planning.topology import Topology, even_topology, topology
 
 PresetName = Literal["default", "M", "L", "XL"]
@@ -34,6 +34,8 @@ class Other:
     even      whether each axis is halved just so often, whatever its spacing
     rate      learning rate of AdamW, where SGD or the usual rate does not suit it
     reasons   field of the network -> why it has its value
+    loss      what the network brings with it to be lowered; None: the usual one
+    edge      voxels: work never cuts an edge of the patch below this many
     """
 
     layout: Callable[[Topology, int], NetworkSpec]
@@ -43,6 +45,8 @@ class Other:
     even: bool = False
     rate: float | None = None
     reasons: dict[str, str] = field(default_factory=dict)
+    loss: OwnLoss | None = None
+    edge: int = 0
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,8 @@ def _fitted_to_memory(draft: Draft) -> Draft:
 def _fitted_to_work(draft: Draft) -> Draft:
     """Cut until the work is done in time, or no edge may be cut any more."""
     draft = replace(draft, allowance=draft.allowance.stretched)
-    floor = (draft.allowance.edges or {}).get(draft.dims, 1)
+    other = draft.allowance.preset.other
+    floor = max((draft.allowance.edges or {}).get(draft.dims, 1), 0 if other is None else other.edge)
     finest = min(draft.spacing)
     while not draft.fits_work:
         long = [a for a, s in enumerate(draft.spacing) if draft.shape.patch[a] > floor * finest / s]

@@ -29,10 +29,18 @@ from delineate.io.disk import is_partial
 from delineate.planning.plan import Configuration, Plan, Sampling
 from delineate.preparation.align import indices, labels_on, turned_grid
 from delineate.preparation.locations import Indices, locate, targets
-from delineate.preparation.prepared import Upright, interpolation, respaced, respaced_labels, upright
+from delineate.preparation.prepared import (
+    Upright,
+    interpolation,
+    respaced,
+    respaced_ids,
+    respaced_labels,
+    upright,
+)
 from delineate.preparation.store import Prepared, Store, load_record, write_case
 from delineate.progress import Progress, silent
 from delineate.space import LabelSchema
+from delineate.space.labels import Values
 
 METHOD = 1  # raised when the same scan and plan give other arrays: every case is then prepared again
 DETACHED = (".mhd", ".nhdr", ".hdr")  # headers whose voxels are in a file of the same stem
@@ -104,6 +112,10 @@ def made_from(dataset: Dataset, case: Case, plan: Plan, configuration: Configura
         "images": [None if path is None else _stamps(path) for path in case.images],
         "label_map": None if case.labels is None else _stamps(case.labels),
     }
+    if table is not None and table.per_kind is not None:
+        facts["ids_per_kind"] = table.per_kind
+    if configuration.network.finds_objects:
+        facts["objects"] = True
     if plan.normalized != "scanned":
         facts["normalized"] = plan.normalized
     if configuration.sampling != Sampling():
@@ -150,20 +162,33 @@ def _prepare_case(work: _Work, case: Case) -> None:
         scan, labels = dataset.pair(case)
         ready = upright(scan, plan)
         numbers = indices(labels_on(labels.array, scan.geometry, ready.cropped), plan.labels)
+        ids = None
+        if any(plan.configuration(name).network.finds_objects for name in missing):
+            ids = labels_on(dataset.objects(case), scan.geometry, ready.cropped)
         del scan, labels  # large
         for name in missing:
             configuration = plan.configuration(name)
-            prepared = _prepared(case, ready, numbers, plan, configuration)
+            finds = configuration.network.finds_objects
+            prepared = _prepared(case, ready, numbers, plan, configuration, ids if finds else None)
             write_case(
                 work.stores[name], case.id, prepared, patch=configuration.patch, made_from=wanted[name]
             )
 
 
 def _prepared(
-    case: Case, scan: Upright, numbers: Indices, plan: Plan, configuration: Configuration
+    case: Case,
+    scan: Upright,
+    numbers: Indices,
+    plan: Plan,
+    configuration: Configuration,
+    ids: Values | None,
 ) -> Prepared:
     there = respaced(scan, configuration)
-    labels = respaced_labels(numbers, scan.cropped, configuration)
+    objects = None if ids is None else respaced_ids(ids, scan.cropped, configuration)
+    if ids is None or objects is None:
+        labels = respaced_labels(numbers, scan.cropped, configuration)
+    else:
+        labels = _kinds(ids, numbers)[objects]
     wanted = targets(plan.labels)
     # A case's own generator: whatever else is in the dataset, the same voxels are drawn.
     rng = np.random.default_rng(list(case.id.encode()))
@@ -176,7 +201,16 @@ def _prepared(
         wanted,
         locate(labels, wanted, rng),
         missing=tuple(plan.channels[n].name for n in scan.missing),
+        objects=objects,
     )
+
+
+def _kinds(ids: Values, numbers: Indices) -> Indices:
+    """(id,) the label index of each object, from maps of ids and of label indices."""
+    kinds = np.zeros(int(ids.max()) + 1, numbers.dtype)
+    kinds[ids] = numbers
+    kinds[0] = 0
+    return kinds
 
 
 def _is_there(folder: Path, digest: str) -> bool:

@@ -39,6 +39,7 @@ class CaseReader(Protocol):
     def image(self, box: Box, /) -> Array: ...  # noqa: D102
     def labels(self, box: Box, /) -> Array: ...  # noqa: D102
     def previous(self, box: Box, /) -> Array: ...  # noqa: D102
+    def objects(self, box: Box, /) -> Array: ...  # noqa: D102
     def locations(self, class_index: int, /) -> Array: ...  # noqa: D102
 
 
@@ -156,7 +157,8 @@ class Sampler:
         drawn = [self.draw(step, index) for index in range(rank, self.size, processes)]
         cutouts = [self.read(place, draw).on(torch.device(device)) for place, draw in drawn]
         images, labels = self.recipe.apply(cutouts, [draw for _, draw in drawn])
-        return Batch(images, labels, tuple(place.case for place, _ in drawn))
+        seeds = tuple(draw.seed for _, draw in drawn if draw.seed is not None)
+        return Batch(images, labels, tuple(place.case for place, _ in drawn), seeds)
 
     def draw(self, step: int, index: int) -> tuple[Place, Draw]:
         """Where the sample of a step is cut from, and what happens to it."""
@@ -181,6 +183,10 @@ class Sampler:
             case, box = self.store.case(place.case), self._box(place, draw)
             image = _padded(case.image, box, case.shape, (self.recipe.channels,), np.float32, 0)
             labels = _padded(case.labels, box, case.shape, (), np.int16, self.recipe.outside_label)
+            if self.recipe.has_objects:
+                objects = _padded(case.objects, box, case.shape, (), np.int32, 0)
+                flat = self._flattened
+                return Cutout(flat(image), flat(labels), objects=flat(objects))
             if not self.recipe.previous_labels:
                 return Cutout(self._flattened(image), self._flattened(labels))
             previous = _padded(case.previous, box, case.shape, (), np.int16, 0)

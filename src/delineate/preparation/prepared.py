@@ -20,6 +20,7 @@ from delineate.preparation.align import cropped, turned
 from delineate.preparation.clean import cleaned
 from delineate.preparation.normalize import Mask, normalized, normalized_apart
 from delineate.space import Geometry, Spacing, Volume, nonzero_mask, resample, resample_labels, triple
+from delineate.space.labels import Values
 from delineate.space.resampling import Orders
 
 Array = npt.NDArray[Any]
@@ -128,6 +129,12 @@ def respaced_labels(labels: Array, cropped: Geometry, configuration: Configurati
     """Label values or a mask (i, j, k) on `cropped`, at the configuration's spacing."""
     grid, orders = interpolation(cropped, configuration, order=1)
     return resample_labels(labels, cropped, grid, order=orders)
+
+
+def respaced_ids(ids: Values, cropped: Geometry, configuration: Configuration) -> npt.NDArray[np.int32]:
+    """Ids of objects (i, j, k) on `cropped`, at the configuration's spacing: each voxel takes the nearest."""
+    grid, _ = interpolation(cropped, configuration, order=1)
+    return resample_labels(ids, cropped, grid, order=0).astype(np.int32)
 
 
 def interpolation(source: Geometry, configuration: Configuration, *, order: int) -> tuple[Geometry, Orders]:

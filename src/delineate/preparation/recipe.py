@@ -25,7 +25,7 @@ from delineate.planning.plan import Augmentation, ConfigurationName, Plan
 from delineate.preparation.appearance import draw_changes
 from delineate.preparation.cascade import Corruption, draw_corruption, one_hot
 from delineate.preparation.deform import Deform, Edges, Reading, draw_deform
-from delineate.preparation.transform import Change, Mirror, draw_mirror, happens
+from delineate.preparation.transform import Change, Mirror, draw_mirror, draw_seed, happens
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +35,19 @@ class Cutout:
     image     (channel, *box) float32
     labels    (*box) whole numbers: 0 background, n the n-th label, -1 unknown
     previous  (*box) labels of the previous stage of a cascade
+    objects   (*box) ids of single objects
     """
 
     image: Tensor
     labels: Tensor
     previous: Tensor | None = None
+    objects: Tensor | None = None
 
     def on(self, device: torch.device) -> Cutout:
         """The same on a device."""
         previous = None if self.previous is None else self.previous.to(device)
-        return Cutout(self.image.to(device), self.labels.to(device), previous)
+        objects = None if self.objects is None else self.objects.to(device)
+        return Cutout(self.image.to(device), self.labels.to(device), previous, objects)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Draw:
     mirror: Mirror
     corruption: Corruption | None = None
     absent: tuple[int, ...] = ()  # channels that are 0 all over: the case lacks them, or they are dropped
+    seed: int | None = None  # of what the network draws, where single objects are learnt
 
     @property
     def reach(self) -> Edges:
@@ -79,6 +83,7 @@ class Recipe:
     outside_label    what the label is beyond the scan: 0 background, or -1 unknown
     previous_labels  labels of the previous stage, each an input channel after those of the image
     channel_dropout  how likely each channel of a sample is dropped
+    has_objects      whether single objects are learnt: their ids go the way of the labels
     """
 
     augmentation: Augmentation | None
@@ -90,6 +95,7 @@ class Recipe:
     outside_label: int = 0
     previous_labels: int = 0
     channel_dropout: float = 0.0
+    has_objects: bool = False
 
     def __post_init__(self) -> None:
         flat = None if self.augmentation is None else self.augmentation.flat_axis
@@ -115,6 +121,7 @@ class Recipe:
             outside_label=0 if plan.labels.ignore is None else -1,
             previous_labels=len(plan.labels.labels) if configuration.previous else 0,
             channel_dropout=plan.training.channel_dropout,
+            has_objects=configuration.network.finds_objects,
         )
 
     @property
@@ -135,7 +142,8 @@ class Recipe:
     def draw(self, rng: np.random.Generator, missing: tuple[int, ...] = ()) -> Draw:
         """What happens to one sample of a case, which may lack channels; always drawn in the same order."""
         draw = self._draw(rng)
-        return replace(draw, absent=draw_absent(rng, self.channels, self.channel_dropout, missing))
+        absent = draw_absent(rng, self.channels, self.channel_dropout, missing)
+        return replace(draw, absent=absent, seed=draw_seed(rng) if self.has_objects else None)
 
     def _draw(self, rng: np.random.Generator) -> Draw:
         a, dims = self.augmentation, len(self.edges)
@@ -150,16 +158,19 @@ class Recipe:
         return Draw(self.edges, deform, changes, mirror, corruption)
 
     def apply(self, cutouts: Sequence[Cutout], draws: Sequence[Draw]) -> tuple[Tensor, Tensor]:
-        """Images (sample, channel, *edges) float32 and labels (sample, *edges) int64."""
-        first = cutouts[0].image
+        """Images (sample, channel, *edges) float32 and labels (sample, *edges) int64.
+
+        With objects labels are (sample, 2, *edges): label indices and ids.
+        """
+        first, edges = cutouts[0].image, (2, *self.edges) if self.has_objects else self.edges
         images = first.new_empty((len(cutouts), self.inputs, *self.edges), dtype=torch.float32)
-        labels = torch.empty((len(cutouts), *self.edges), dtype=torch.int64, device=first.device)
+        labels = torch.empty((len(cutouts), *edges), dtype=torch.int64, device=first.device)
         for cutout, draw, image, label in zip(cutouts, draws, images, labels, strict=True):
             self._check(cutout, draw)
             reading = draw.deform.reading(self.edges, draw.reach, first.device)
             image[: self.channels] = self._image(reading.image(cutout.image), draw)
             maps = self._labels(cutout, reading, draw)
-            label.copy_(maps[0])
+            label.copy_(maps if self.has_objects else maps[0])
             if self.previous_labels:
                 previous = maps[1] if draw.corruption is None else draw.corruption.apply(maps[1])
                 image[self.channels :] = one_hot(previous, self.previous_labels)
@@ -177,11 +188,13 @@ class Recipe:
         return draw.mirror.apply(image)
 
     def _labels(self, cutout: Cutout, reading: Reading, draw: Draw) -> Tensor:
-        """(map, *edges): the labels, and those of the previous stage where there are any."""
-        if self.previous_labels == 0 or cutout.previous is None:
+        """(map, *edges): the labels; where there are, those of the previous stage or the ids of objects."""
+        further = cutout.previous if self.previous_labels else cutout.objects if self.has_objects else None
+        if further is None:
             maps = cutout.labels[None]
         else:
-            maps = torch.stack([cutout.labels, cutout.previous.to(cutout.labels)])
+            kind = torch.promote_types(cutout.labels.dtype, further.dtype)
+            maps = torch.stack([cutout.labels.to(kind), further.to(kind)])
         maps = reading.labels(maps, outside=self.outside_label)
         if not self.has_unknown:
             maps = maps.clamp(min=0)  # "unknown" beyond the patient is background
@@ -196,6 +209,8 @@ class Recipe:
             )
         if self.previous_labels and cutout.previous is None:
             raise GeometryError("this recipe needs the labels of the previous stage, got none")
+        if self.has_objects and cutout.objects is None:
+            raise GeometryError("this recipe needs the ids of objects, got none")
 
 
 def draw_absent(

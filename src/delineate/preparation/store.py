@@ -1,7 +1,8 @@
 """Store: prepared cases on disk, read by patch.
 
 A folder per case: `image.b2nd` (channel, i, j, k) float32, `labels.b2nd` (i, j, k) label indices,
-`locations.npy` sampled voxels of each structure, `case.json` everything else. Arrays are compressed in
+`objects.b2nd` (i, j, k) ids of single objects where those are learnt, `locations.npy` sampled voxels of each
+structure, `case.json` everything else. Arrays are compressed in
 blocks (Blosc2), so that a patch costs no more than the blocks that it touches. A case folder is complete or
 it is not there.
 """
@@ -33,6 +34,7 @@ Block = Box | tuple[slice, slice, slice]  # (i, j, k)
 IMAGE, LABELS, LOCATIONS, PREVIOUS, CASE = (
     "image.b2nd", "labels.b2nd", "locations.npy", "previous.b2nd", "case.json",
 )  # fmt: skip
+OBJECTS = "objects.b2nd"
 # Longest edges, in voxels, of what is decompressed at once: at most 128 KiB of float32 fit a core's cache.
 EDGE_3D = 32
 EDGE_2D = 128
@@ -209,6 +211,15 @@ class StoredCase:
             )
         return self._read(PREVIOUS, block).astype(np.int16, copy=False)
 
+    def objects(self, block: Block | None = None) -> npt.NDArray[np.int32]:
+        """Ids of single objects (i, j, k) int32: 0 is background."""
+        if OBJECTS not in self.record.sizes:
+            raise DataError(
+                f"{self.folder}: holds no single objects: it was prepared for another network. Run "
+                "`delineate prepare` again."
+            )
+        return self._read(OBJECTS, block).astype(np.int32, copy=False)
+
     def locations(self, number: int) -> npt.NDArray[np.int32]:
         """Voxels (n, 3) of a label or region by number, drawn when the case was prepared.
 
@@ -266,6 +277,7 @@ class Prepared:
     cropped    the scan's own voxels, turned and cropped
     targets    whose voxels `locations` holds
     missing    channels that the scan lacks
+    objects    (i, j, k) ids of single objects on `grid`; None where those are not learnt
     """
 
     image: npt.NDArray[np.float32]
@@ -276,6 +288,7 @@ class Prepared:
     targets: tuple[Target, ...]
     locations: Locations
     missing: tuple[str, ...] = ()
+    objects: npt.NDArray[np.int32] | None = None
 
 
 def write_case(store: Path, case: str, prepared: Prepared, *, patch: Shape, made_from: str) -> None:
@@ -288,6 +301,8 @@ def write_case(store: Path, case: str, prepared: Prepared, *, patch: Shape, made
         folder.mkdir()
         _write_array(folder / IMAGE, prepared.image, patch, repeats=copied)
         _write_array(folder / LABELS, smallest(prepared.labels), patch, repeats=True)
+        if prepared.objects is not None:
+            _write_array(folder / OBJECTS, prepared.objects, patch, repeats=True)
         np.save(folder / LOCATIONS, prepared.locations.rows)
         record = CaseRecord(
             case=case,
