@@ -264,7 +264,8 @@ def listen(service: Service, say: Say, stop: Event, *, once: bool = False) -> No
         for visit in queue.recover():
             say(f"{visit.name}: was interrupted, goes on")
         poller = Poller(service, queue, say)
-        if service.receive is not None and not once:
+        moved = any(service.archives[poll.archive].kind == "node" for poll in service.poll)
+        if service.receive is not None and (moved or not once):  # what is asked for by C-MOVE comes in there
             port = stack.enter_context(_received(service, queue, say))
             say(f"listening as {service.receive.title} on {service.receive.host}:{port}")
         if once:

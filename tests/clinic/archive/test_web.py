@@ -31,7 +31,9 @@ def test_finding_asks_at_the_right_place(archive, fake):
     fake.says("GET", (200, JSON, studies("1.2", "1.3")))
     found = archive.find("STUDY", {"PatientID": "Q 7"})
     assert [item.StudyInstanceUID for item in found] == ["1.2", "1.3"]
-    assert fake.asked[0][1].startswith("/dicom-web/studies?PatientID=Q+7&")
+    assert fake.asked[0][1].startswith("/dicom-web/studies?PatientID=Q%207&")
+    archive.find("STUDY", {"PatientID": "Q*", "PatientName": "A^B"})
+    assert fake.asked[-1][1].startswith("/dicom-web/studies?PatientID=Q*&PatientName=A%5EB&")
     archive.find("SERIES", {"StudyInstanceUID": "1.2"})
     assert fake.asked[-1][1].startswith("/dicom-web/studies/1.2/series?")
     archive.find("IMAGE", {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.4"})

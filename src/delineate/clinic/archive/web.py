@@ -29,6 +29,7 @@ from delineate.io.foreign import quiet
 PAGE = 200  # answers that are asked for at once
 FOR_NOW = (408, 425, 429, 500, 502, 503, 504)  # states of a server that pass
 JSON = "application/dicom+json"
+PLAIN = "*,:"  # lawful in a query (RFC 3986 3.4), and Orthanc's DICOMweb 1.7 does not decode %2A
 STORED, FAILED, REASON = "00081199", "00081198", "00081197"  # of the answer to STOW, PS3.18 I.2
 REFERENCED = "00081155"
 Take = Callable[[bytes], object]
@@ -52,7 +53,8 @@ class WebArchive:
         path, query = _search(level, dict(filters))
         while True:
             page = {"limit": str(PAGE), "offset": str(len(found))}
-            text = self._asked("GET", f"{path}?{urlencode([*query, *page.items()])}", _all, accept=JSON)
+            asked = urlencode([*query, *page.items()], safe=PLAIN, quote_via=quote)
+            text = self._asked("GET", f"{path}?{asked}", _all, accept=JSON)
             batch = _datasets(text, self.access.address)
             known = {_identity(item, level) for item in found}
             new = [item for item in batch if _identity(item, level) not in known]
