@@ -16,25 +16,29 @@ EVERY_S = 0.02
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took: seconds, and MB of proportional memory summed over its processes."""
+    """What a command took: seconds, and MB of proportional memory summed over its processes.
+
+    output  what it printed
+    """
 
     seconds: float
     megabytes: float
+    output: str = ""
 
 
 def cost(command: Sequence[str], *, env: dict[str, str] | None = None) -> Cost:
     """Runs a command to its end; raises where it fails."""
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
     peak = [0.0]
     watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
     watcher.start()
-    errors = process.communicate()[1]
+    output, errors = process.communicate()
     seconds = time.monotonic() - start
     watcher.join()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{errors[-2000:]}")
-    return Cost(seconds, peak[0])
+    return Cost(seconds, peak[0], output)
 
 
 def paired(ours: Sequence[str], peer: Sequence[str], pairs: int) -> tuple[Cost, Cost]:

@@ -54,7 +54,8 @@ def main(arguments: list[str]) -> None:
     script = given.work.resolve() / "peer_preparation.py"
     script.write_text(PEER)
     if given.peer is None:
-        print(json.dumps({"side": "ours", **vars(cost(mine))}))
+        took = cost(mine)
+        print(json.dumps({"side": "ours", "seconds": took.seconds, "MB": took.megabytes}))
     else:
         for how in ("defaults", "tuned"):
             ours, peer = paired(
