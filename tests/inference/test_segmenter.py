@@ -474,5 +474,5 @@ def test_what_the_model_did_not_learn_to_do_without_is_refused(undemanding, make
     with pytest.raises(ModelError, match=r"T1 is missing: .* learnt to do without only FLAIR, got FLAIR"):
         undemanding.segment(lacking)
     strict = replace(undemanding, plan=undemanding.plan.but(may_lack=()))
-    with pytest.raises(ModelError, match="FLAIR is missing: .* without none.*--channel-dropout"):
+    with pytest.raises(ModelError, match=r"FLAIR is missing: .* without none.*--channel-dropout"):
         strict.segment(Volume(whole.array[:1], whole.geometry, ("T1",)))

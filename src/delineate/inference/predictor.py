@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -38,7 +39,7 @@ class Predictor:
     def batch(self, patch: tuple[int, ...]) -> int:
         """How many patches to predict at once."""
         fit = BATCH // (math.prod(patch) * max(FEATURES, self.outputs))
-        return max(self._least, fit)
+        return max(self.least, fit)
 
     def __call__(self, patches: Tensor) -> Tensor:
         """Logits (batch, class, i, j, k), float32 or as convolutions give them, of (batch, channel, i, j, k).
@@ -48,19 +49,20 @@ class Predictor:
         """
         x = patches.to(self.device)
         x = x if self.slice_axis is None else x.squeeze(self.slice_axis + 2)
-        alone = len(x) < self._least
+        alone = len(x) < self.least
         logits = self._mean(torch.cat((x, x)) if alone else x)[: len(x)]
         self._check(logits, (len(x), self.outputs, *x.shape[2:]))
         return logits if self.slice_axis is None else logits.unsqueeze(self.slice_axis + 2)
 
     @property
-    def _least(self) -> int:
+    def least(self) -> int:
         """Two in 3D in float32 on a CPU: torch convolves a single small patch thirty times slower."""
         slow = self.device.type == "cpu" and self.autocast is None and self.slice_axis is None
         return 2 if slow and any(isinstance(network, nn.Module) for network in self.networks) else 1
 
     def _mean(self, x: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+        half = nullcontext() if self.autocast is None else torch.autocast(self.device.type, self.autocast)
+        with half:
             first, *others = (mirrored(network, self.mirror_axes) for network in self.networks)
             total: Tensor = first(x)
             for predict in others:

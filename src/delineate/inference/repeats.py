@@ -42,7 +42,7 @@ class Repeats:
         counts = Counter(
             values for corner in corners if (values := uniform(source.window(corner, patch))) is not None
         )
-        (values, windows), *_ = counts.most_common(1) or [(None, 0)]
+        values, windows = max(counts.items(), key=lambda item: item[1], default=(None, 0))
         return cls(values, windows) if windows > 1 else cls.none()
 
     def predicted(

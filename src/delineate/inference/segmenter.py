@@ -14,6 +14,7 @@ probabilities are averaged plane by plane.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,20 +33,25 @@ from delineate.errors import ModelError
 from delineate.inference.cleanup import cleaned
 from delineate.inference.engines import Engine, EngineWish, Runtime, choose, made_for
 from delineate.inference.fast import fast_verdict
+from delineate.inference.footprint import forward_bytes
 from delineate.inference.head import Head, split
+from delineate.inference.layout import Layout, best_axis
 from delineate.inference.live import Clock, Frame, Live, LiveResult
+from delineate.inference.memory import Load, MemoryPlan, Work, fitted
 from delineate.inference.mirror import axes_of
 from delineate.inference.prediction import Prediction
 from delineate.inference.predictor import Predictor
+from delineate.inference.ready import Ready
 from delineate.inference.source import Source
-from delineate.inference.stage import Stage, best_axis
+from delineate.inference.stage import Stage
 from delineate.inference.verdict import Verdict, decided
+from delineate.networks.build import inputs_of
 from delineate.networks.degraded import Degraded, degraded_note
 from delineate.networks.model import CleanUp, Model, load_network, required
 from delineate.networks.precision import Precision, autocast_type, device_of
 from delineate.planning.plan import Plan
 from delineate.preparation.align import indices
-from delineate.preparation.prepared import Upright, interpolation, lacks, respaced, upright
+from delineate.preparation.prepared import PreparedScan, Upright, interpolation, lacks, respaced, upright
 from delineate.progress import Progress, silent
 from delineate.space import Geometry, LabelMap, Volume, resample
 from delineate.space.resampling import inside
@@ -66,6 +72,8 @@ class Segmenter:
     batch        windows predicted at once; None is as many as fill the device
     temperature  of the probabilities that are kept: above 1, less sure than the networks. Labels stay
     degraded     what a missing channel costs, where that was measured
+    memory_gb    bound for what inference takes beyond the program and its weights; None: none
+    scratch      folder for a file of sums, where they do not fit into the bound; None: nowhere
     fast         whether structures are sought on a coarse grid first, and only their box is looked at closely
     """
 
@@ -78,6 +86,8 @@ class Segmenter:
     precision: Precision = "auto"
     batch: int | None = None
     temperature: float = 1.0
+    memory_gb: float | None = None
+    scratch: Path | None = None
     fast: bool = False
     degraded: Degraded | None = None
 
@@ -112,12 +122,15 @@ class Segmenter:
         fast: bool = False,
         engine: EngineWish | None = None,
         cache: Path | None = None,
+        memory_gb: float | None = None,
+        scratch: Path | None = None,
     ) -> Self:
         """The segmenter in a model folder, which is verified first; loading runs no code.
 
         engine  what computes; None is torch, or openvino for a model of int8 networks; "auto" is the fastest
                 here, which is measured once if there is a `cache` to remember it
         cache   a folder for what other engines make of networks, so that it is made once
+        scratch a folder for a file of sums, should they not fit into `memory_gb`
         """
         model = Model.open(folder)
         runtime = Runtime(made_for(model), precision, device, cache)
@@ -133,6 +146,8 @@ class Segmenter:
             mirror=mirror,
             precision=precision,
             temperature=model.calibration.temperature if model.calibration else 1.0,
+            memory_gb=memory_gb,
+            scratch=scratch,
             fast=fast,
             degraded=model.degraded,
         )
@@ -149,22 +164,92 @@ class Segmenter:
             ModelError: the scan has other channels than the model reads, or in another order, or lacks one
                 that the model did not learn to do without.
         """
+        return self.labelled(
+            self.ready(scan, held=scan.array.nbytes), probabilities=probabilities, progress=progress
+        )
+
+    def ready(self, scan: Volume, *, held: int = 0) -> Ready:
+        """The scan as the networks see it. Labels need nothing else: it may be forgotten, or kept elsewhere.
+
+        held  bytes that count towards the bound: of the scan, where it is not forgotten
+        """
         check_channels(scan, self.plan)
-        missing = lacks(scan, self.plan)
         there = upright(scan, self.plan)
-        if self.fast:
-            verdict, notes = fast_verdict(self, there, progress, keep=probabilities)
+        if self.memory_gb is not None:
+            self.memory(there.cropped, held=held)  # refused before the work
+        configurations = [self.plan.configuration(name) for name in self.plan.use]
+        later = self.fast or any(each.previous is not None for each in configurations)
+        return Ready(
+            scan=scan.geometry,
+            cropped=there.cropped,
+            prepared={}
+            if later
+            else {name: respaced(there, self.plan.configuration(name)) for name in self.plan.use},
+            upright=there if later else None,
+            missing=lacks(scan, self.plan),
+            held=held,
+        )
+
+    def labelled(
+        self, scan: Ready, *, probabilities: bool = False, progress: Progress = silent
+    ) -> Prediction:
+        """Labels for a scan that is ready, as `segment` gives them."""
+        notes: tuple[str, ...] = ()
+        if scan.upright is None:
+            verdict = self._decided(
+                scan.prepared, {}, scan.cropped, progress, keep=probabilities, held=scan.held
+            )
+        elif self.fast:
+            verdict, notes = fast_verdict(self, scan.upright, progress, keep=probabilities)
         else:
-            verdict = self.verdict(there, self.plan.use, there.cropped, progress, keep=probabilities)
-            notes = ()
-        if missing:
+            verdict = self.verdict(
+                scan.upright, self.plan.use, scan.cropped, progress, keep=probabilities, held=scan.held
+            )
+        if scan.missing:
             names = [channel.name for channel in self.plan.channels]
-            notes = (*notes, degraded_note(missing, names, self.degraded))
-        values = resample(verdict.values, there.cropped, scan.geometry, order=0, outside=0)
-        labels = LabelMap(values, scan.geometry, self.plan.labels, notes)
+            notes = (*notes, degraded_note(scan.missing, names, self.degraded))
+        values = resample(verdict.values, scan.cropped, scan.scan, order=0, outside=0)
+        labels = LabelMap(values, scan.scan, self.plan.labels, notes)
         if self.cleanup is not None:
             labels = cleaned(labels, self.cleanup)
-        return Prediction(labels, self._volume(verdict, there.cropped, scan.geometry), missing)
+        return Prediction(
+            labels,
+            self._volume(verdict, scan.cropped, scan.scan),
+            scan.missing,
+            windows=verdict.windows,
+            repeated=verdict.repeated,
+        )
+
+    def memory(
+        self,
+        cropped: Geometry,
+        names: Sequence[str] | None = None,
+        onto: Geometry | None = None,
+        *,
+        held: int = 0,
+        probabilities: bool = False,
+    ) -> MemoryPlan:
+        """How a scan is segmented within the bound, from shapes alone; without a bound, in the fastest way.
+
+        cropped  the grid of the scan, turned and cropped
+        names    configurations that are averaged; None: those of the plan
+        onto     the grid that labels are wanted on; None: `cropped`
+        held     bytes of arrays that are there anyway, such as the scan
+
+        Raises:
+            PlanError: the bound is too small; the message names the smallest that works.
+        """
+        work = Work(
+            scan=cropped.shape,
+            channels=len(self.plan.channels),
+            onto=(onto or cropped).shape,
+            held=held,
+            keep=probabilities,
+            exclusive=self.plan.labels.exclusive,
+        )
+        loads = [self._load(name, cropped) for name in names or self.plan.use]
+        bound = math.inf if self.memory_gb is None else self.memory_gb
+        return fitted(work, loads, bound_gb=bound, disk=self.scratch is not None)
 
     def stream(
         self,
@@ -201,12 +286,49 @@ class Segmenter:
         return indices(verdict.values, self.plan.labels)
 
     def verdict(
-        self, there: Upright, names: Sequence[str], onto: Geometry, progress: Progress, *, keep: bool
+        self,
+        there: Upright,
+        names: Sequence[str],
+        onto: Geometry,
+        progress: Progress,
+        *,
+        keep: bool,
+        held: int = 0,
     ) -> Verdict:
-        """What the configurations say together, on a grid of the turned and cropped scan."""
-        stages = [self._stage(there, name, progress) for name in names]
-        axis = best_axis(stages, onto)
-        rows = sum(stage.rows(axis) for stage in stages)
+        """What the configurations say together, on a grid of the turned and cropped scan.
+
+        In a cascade the stage before it is run now.
+        """
+        previous = {
+            name: self._previous(there, name, progress)
+            for name in names
+            if self.plan.configuration(name).previous is not None
+        }
+        prepared = {name: respaced(there, self.plan.configuration(name)) for name in names}
+        held += there.array.nbytes
+        return self._decided(prepared, previous, onto, progress, keep=keep, held=held)
+
+    def _decided(
+        self,
+        prepared: Mapping[str, PreparedScan],
+        previous: Mapping[str, Indices],
+        onto: Geometry,
+        progress: Progress,
+        *,
+        keep: bool,
+        held: int,
+    ) -> Verdict:
+        names = list(prepared)
+        stages = [self._stage(name, prepared[name], previous.get(name)) for name in names]
+        axis = best_axis([stage.layout for stage in stages], onto.shape)
+        if self.memory_gb is not None:
+            cropped = prepared[names[0]].cropped
+            how = self.memory(cropped, names, onto, held=held, probabilities=keep)
+            stages = [
+                replace(stage, batch=how.batches[stage.name], scratch=self.scratch if how.on_disk else None)
+                for stage in stages
+            ]
+        rows = sum(stage.layout.rows(axis) for stage in stages)
         finished = count(1)
 
         def done(name: str) -> None:
@@ -214,36 +336,70 @@ class Segmenter:
 
         planes = [stage.onto(onto, axis, partial(done, stage.name)) for stage in stages]
         with predicting([network for name in names for network in self.networks[name]]):
-            return decided(planes, onto.shape, axis, self.plan.labels, keep=keep)
-
-    def _stage(self, there: Upright, name: str, progress: Progress) -> Stage:
-        """A configuration ready for a scan; in a cascade the stage before it is run now."""
-        configuration = self.plan.configuration(name)
-        cascaded = configuration.previous is not None
-        previous = self._previous(there, name, progress) if cascaded else None
-        prepared = respaced(there, configuration)
-        device, outputs = device_of(self.device), len(self.plan.labels.outputs)
-        networks, head = self._split[name]
-        predict = Predictor(
-            networks=networks,
-            outputs=outputs if head is None else head.features,
-            slice_axis=configuration.slice_axis,
-            mirror_axes=axes_of(self.plan.training.mirror_axes, configuration.slice_axis)
-            if self.mirror
-            else (),
-            device=device,
-            autocast=autocast_type(self.precision, device) if modules(networks) else None,
+            verdict = decided(planes, onto.shape, axis, self.plan.labels, keep=keep)
+        return replace(
+            verdict,
+            windows=sum(stage.layout.count for stage in stages),
+            repeated=sum(stage.repeats.used for stage in stages),
         )
+
+    def _stage(self, name: str, prepared: PreparedScan, previous: Indices | None) -> Stage:
+        """A configuration ready for a scan."""
+        configuration, predict = self.plan.configuration(name), self._predictors[name]
         return Stage(
             name=name,
             source=Source.of(prepared.array, previous, len(self.plan.labels.labels), configuration.patch),
             geometry=prepared.geometry,
             patch=configuration.patch,
             predict=predict,
-            head=head,
+            head=self._split[name][1],
             batch=self.batch or predict.batch(configuration.patch),
             step=self.step,
             across=configuration.sampling.across,
+        )
+
+    def _load(self, name: str, cropped: Geometry) -> Load:
+        """What a configuration needs for a scan."""
+        configuration, predict = self.plan.configuration(name), self._predictors[name]
+        grid, _ = interpolation(cropped, configuration, order=3)
+        batch = self.batch or predict.batch(configuration.patch)
+        window, fixed = self._footprints[name]
+        return Load(
+            name=name,
+            layout=Layout.on(grid.shape, configuration.patch, predict.outputs, batch, self.step),
+            classes=len(self.plan.labels.outputs),
+            least=predict.least,
+            window=window,
+            fixed=fixed,
+        )
+
+    @cached_property
+    def _footprints(self) -> Mapping[str, tuple[int, int]]:
+        """Per configuration bytes at work on one window, and those that it takes besides."""
+        return {
+            name: forward_bytes(
+                predict, (1, inputs_of(self.plan, name), *self.plan.configuration(name).patch)
+            )
+            for name, predict in self._predictors.items()
+        }
+
+    @cached_property
+    def _predictors(self) -> Mapping[str, Predictor]:
+        """Per configuration what computes its windows."""
+        return {name: self._predictor(name) for name in self.networks}
+
+    def _predictor(self, name: str) -> Predictor:
+        configuration = self.plan.configuration(name)
+        device, outputs = device_of(self.device), len(self.plan.labels.outputs)
+        networks, head = self._split[name]
+        mirrored = self.plan.training.mirror_axes if self.mirror else ()
+        return Predictor(
+            networks=networks,
+            outputs=outputs if head is None else head.features,
+            slice_axis=configuration.slice_axis,
+            mirror_axes=axes_of(mirrored, configuration.slice_axis),
+            device=device,
+            autocast=autocast_type(self.precision, device) if modules(networks) else None,
         )
 
     @cached_property
@@ -287,8 +443,8 @@ def check_channels(scan: Volume, plan: Plan) -> None:
         learnt = f"only {', '.join(plan.dispensable)}" if plan.dispensable else "none"
         raise ModelError(
             f"{' and '.join(absent)} is missing: the model reads {', '.join(expected)} and learnt to do "
-            f"without {learnt}, got {', '.join(scan.channels)}{scan.source.note}. Give every channel, or use a "
-            "model that was trained with --channel-dropout."
+            f"without {learnt}, got {', '.join(scan.channels)}{scan.source.note}. Give every channel, or use "
+            "a model that was trained with --channel-dropout."
         )
     raise ModelError(
         f"{what}: the model reads {', '.join(expected)}, got {', '.join(scan.channels)}{scan.source.note}. "

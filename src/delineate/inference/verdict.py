@@ -19,10 +19,16 @@ PART = 2**22  # logits in memory at once where classes are compared; below what 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """Label values (i, j, k) and, where they were asked for, the probabilities (class, i, j, k)."""
+    """Label values (i, j, k) and, where they were asked for, the probabilities (class, i, j, k).
+
+    windows   how many there were
+    repeated  those of them that held the same as another, and were not predicted again
+    """
 
     values: Values
     probabilities: npt.NDArray[np.float32] | None
+    windows: int = 0
+    repeated: int = 0
 
 
 def decided(

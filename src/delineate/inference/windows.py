@@ -60,14 +60,22 @@ class Windows:
 
     def rows(self, together: int = 1) -> tuple[Row, ...]:
         """The rows in order. Single slices are joined until a row has `together` windows or more."""
-        along = self.corners[self.axis]
-        a_row = math.prod(map(len, self.corners)) // len(along)
-        joined = max(1, together // a_row) if self.patch[self.axis] == 1 else 1
-        return tuple(self._row(along[n : n + joined]) for n in range(0, len(along), joined))
+        return tuple(map(self._row, self._starts(together)))
 
     def thickness(self, together: int = 1) -> int:
         """Planes that the thickest row touches."""
-        return max(row.stop - row.first for row in self.rows(together))
+        return max(starts[-1] + self.patch[self.axis] - starts[0] for starts in self._starts(together))
+
+    def row_count(self, together: int = 1) -> int:
+        """How many rows there are."""
+        return len(self._starts(together))
+
+    def _starts(self, together: int) -> list[tuple[int, ...]]:
+        """Per row the first planes of its windows."""
+        along = self.corners[self.axis]
+        a_row = math.prod(map(len, self.corners)) // len(along)
+        joined = max(1, together // a_row) if self.patch[self.axis] == 1 else 1
+        return [along[n : n + joined] for n in range(0, len(along), joined)]
 
     def _row(self, starts: tuple[int, ...]) -> Row:
         axes = [starts if axis == self.axis else self.corners[axis] for axis in range(3)]
