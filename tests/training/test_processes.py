@@ -7,8 +7,10 @@ import sys
 import pytest
 import safetensors.torch
 
+from delineate.errors import RunError
 from delineate.training.history import read
 from delineate.training.loop import CHECKPOINT, HISTORY, WEIGHTS
+from delineate.training.processes import Place
 
 PLAIN = {"optimizer": "sgd", "momentum": 0.9, "steps": 12, "validate_every": 6}
 
@@ -68,3 +70,35 @@ def test_a_process_that_fails_ends_the_training(program, tmp_path):
     assert "process 1 of the training ended with exit code 1; its message is above" in done.stderr
     assert "goes on from its last checkpoint" in done.stderr
     assert (tmp_path / CHECKPOINT).is_file()
+
+
+TOLD = {
+    "TORCHELASTIC_RUN_ID": "none",
+    "RANK": "3",
+    "WORLD_SIZE": "4",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "2",
+    "GROUP_RANK": "1",
+    "GROUP_WORLD_SIZE": "2",
+    "MASTER_ADDR": "node0",
+    "MASTER_PORT": "29500",
+}
+
+
+def test_a_process_knows_its_place_from_what_torchrun_tells_it():
+    place = Place.of(TOLD)
+    assert place == Place(
+        rank=3, size=4, local_rank=1, local_size=2, node=1, nodes=2, address="node0", port=29500
+    )
+    assert not place.leads
+    assert Place.of(TOLD | {"RANK": "0"}).leads
+
+
+def test_nobody_is_launched_who_was_not():
+    assert Place.of({}) is None
+    assert Place.of({"RANK": "1", "WORLD_SIZE": "2"}) is None  # somebody else's variables
+
+
+def test_half_of_what_torchrun_tells_is_refused():
+    with pytest.raises(RunError, match=r"but WORLD_SIZE, MASTER_PORT is not\. Start it with  torchrun"):
+        Place.of({key: value for key, value in TOLD.items() if key not in ("WORLD_SIZE", "MASTER_PORT")})

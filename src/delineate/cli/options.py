@@ -30,12 +30,12 @@ class Options:
     debug: bool = False
 
 
-def screen(context: typer.Context) -> Screen:
-    """The screen that a verb draws on."""
+def screen(context: typer.Context, *, quiet: bool = False) -> Screen:
+    """The screen that a verb draws on; `quiet` whatever the options say."""
     from delineate.cli.screen import Screen
 
     given = context.obj
-    return Screen(quiet=given.quiet if isinstance(given, Options) else False)
+    return Screen(quiet=quiet or (given.quiet if isinstance(given, Options) else False))
 
 
 def user_cache() -> Path:

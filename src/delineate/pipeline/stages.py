@@ -8,8 +8,10 @@ next stage reads; `run` is all of them in order. Deciding happens in `planning`,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate.dataset import (
     Dataset,
@@ -28,10 +30,13 @@ from delineate.pipeline.run_folder import Run
 from delineate.pipeline.start import START, begun
 from delineate.pipeline.taught import with_network
 from delineate.pipeline.teacher import Teacher
-from delineate.pipeline.watch import Watch
+from delineate.pipeline.watch import Unwatched, Watch
 from delineate.pipeline.wishes import Basis, PlanWishes, SplitWishes, StartWishes, TrainingWishes
 from delineate.planning import ConfigurationName, Plan, fingerprint, make_plan
 from delineate.planning.planner import FOLDS
+
+if TYPE_CHECKING:
+    from delineate.training import World
 
 ASKED = "asked.json"
 
@@ -128,11 +133,28 @@ def train(
     start  what they begin with, where the plan does not say it already
     """
     opened = Run.open(folder)
+    if how.place is not None and not how.place.leads:
+        with _joined(opened, how) as world:  # when the first process has prepared and joined
+            plan, splits = opened.plan(), opened.splits()
+            Teacher(opened, plan, splits, how, Unwatched(), world).teach(folds=folds, use=use)
+        return
     if start is not None and start != StartWishes():
         _begin(opened, start, watch)
     prepare(folder, watch)
-    with opened.locked():
-        Teacher(opened, opened.plan(), opened.splits(), how, watch).teach(folds=folds, use=use)
+    with opened.locked(), _joined(opened, how) as world:
+        Teacher(opened, opened.plan(), opened.splits(), how, watch, world).teach(folds=folds, use=use)
+
+
+@contextmanager
+def _joined(run: Run, how: TrainingWishes) -> Iterator[World | None]:
+    """This process among those that a launcher has started, where one has."""
+    if how.place is None:
+        yield None
+        return
+    from delineate.training.processes import among
+
+    with among(how.place, how.device, run.plan().training.precision) as world:
+        yield world
 
 
 def _begin(run: Run, start: StartWishes, watch: Watch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate.dataset import Fold, Splits
 from delineate.errors import RunError
@@ -16,18 +17,25 @@ from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import TrainingWishes
 from delineate.planning import ConfigurationName, Plan
 
+if TYPE_CHECKING:
+    from delineate.training import World
+
 CACHE_GB = 2.0  # prepared cases that are kept in memory, so that small datasets are read once
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Who trains what, on which cases, and on which device."""
+    """Who trains what, on which cases, and on which device.
+
+    world  where a launcher has started several processes: this one among them
+    """
 
     run: Run
     plan: Plan
     splits: Splits
     how: TrainingWishes
     watch: Watch
+    world: World | None = None
 
     def teach(
         self, *, folds: Sequence[int] | None = None, use: Sequence[ConfigurationName] | None = None
@@ -40,10 +48,17 @@ class Teacher:
         built_on = {self.plan.configuration(name).previous for name in names}
         for name in names:
             if self.plan.configuration(name).previous is not None:
-                hand_down(self.run, self.plan, name, self.splits, self.how.device, self.watch)
+                self._hand_down(name)
             wanted = range(len(self.splits.folds)) if name in built_on else self.plan.train_folds
             for fold in wanted if folds is None else folds:
                 self._teach_fold(name, fold)
+
+    def _hand_down(self, name: ConfigurationName) -> None:
+        """By the first process; the others wait for it."""
+        if self.world is None or self.world.leads:
+            hand_down(self.run, self.plan, name, self.splits, self.how.device, self.watch)
+        if self.world is not None:
+            self.world.fabric.barrier()
 
     def _teach_fold(self, name: ConfigurationName, fold: int) -> Path:
         from delineate.preparation import Store, store_name
@@ -55,7 +70,7 @@ class Teacher:
         network, origin = first_network(self.run, self.plan, name, fold)
         with ExitStack() as stack:
             watchers = [stack.enter_context(self.watch.training(f"train {name} fold {fold}"))]
-            if self.how.tensorboard:
+            if self.how.tensorboard and (self.world is None or self.world.leads):
                 watchers.append(stack.enter_context(TensorBoard(folder / "tensorboard")))
 
             def watch(step: Step) -> None:
@@ -75,6 +90,7 @@ class Teacher:
                 devices=self.how.devices,
                 workers=self.how.workers,
                 watch=watch,
+                world=self.world,
             )
 
     def _split(self, fold: int) -> Fold:

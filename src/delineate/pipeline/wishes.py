@@ -18,6 +18,7 @@ from delineate.record import Record
 if TYPE_CHECKING:
     from delineate.inference.engine import EngineWish
     from delineate.networks import Precision
+    from delineate.training.processes import Place
 
 PlannedName = NetworkName | ObjectNetworkName
 
@@ -131,12 +132,14 @@ class TrainingWishes:
     devices      processes that train together
     workers      threads that make batches, per process
     tensorboard  also write the curves for TensorBoard
+    place        this process among those that torchrun has started
     """
 
     device: str = "cpu"
     devices: int = 1
     workers: int = 2
     tensorboard: bool = False
+    place: Place | None = None
 
 
 @dataclass(frozen=True)

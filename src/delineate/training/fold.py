@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,6 +67,7 @@ def train(  # noqa: PLR0913 - each of these is a decision of its own
     clock: Clock = time.monotonic,
     watch: Watch = unwatched,
     save_every_s: float = SAVE_EVERY_S,
+    world: World | None = None,
 ) -> Path:
     """The file of the weights that one fold of a configuration learns; goes on where it was left.
 
@@ -81,6 +82,8 @@ def train(  # noqa: PLR0913 - each of these is a decision of its own
     device   "cpu", "cuda", "cuda:1"
     devices  how many share each batch: that many processes
     workers  threads that make batches, per process
+    world    this process is one of several that a launcher started (`processes.among`): in place of `device`,
+             `devices` and `clock`
     """
     job = _Job(
         plan=plan,
@@ -94,6 +97,8 @@ def train(  # noqa: PLR0913 - each of these is a decision of its own
         network=network,
         origin=origin,
     )
+    if world is not None:
+        return job.run(replace(world, watch=watch, save_every_s=save_every_s), store)
     world = World.alone(device, plan.training.precision, clock=clock, watch=watch, save_every_s=save_every_s)
     if devices == 1:
         return job.run(world, store)

@@ -2,7 +2,8 @@
 
 The calling process is the first; the others are started beside it and end with it. Gradients are
 averaged by torch's DistributedDataParallel, set up by Fabric; every process reads the clock of the first,
-so that all of them decide alike. The first alone writes and is watched.
+so that all of them decide alike. The first alone writes and is watched. A launcher (torchrun) may have
+started them all instead, on one machine or several: then each is told its place.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import Any, Self, TypeVar
 
 import torch
 import torch.distributed
@@ -23,8 +26,9 @@ from lightning_fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from delineate.errors import Error, RunError
+from delineate.networks import Precision, device_of
 from delineate.training.pace import Clock
-from delineate.training.precision import Mode
+from delineate.training.precision import Mode, mode_of
 from delineate.training.world import World, quiet
 
 T = TypeVar("T")
@@ -33,6 +37,8 @@ Work = Callable[[World], T]
 HERE = "127.0.0.1"
 PATIENCE_S = 10.0  # with a process that should have ended
 ADDRESS = ("MASTER_ADDR", "MASTER_PORT")  # torch is told by these where the first process listens
+LAUNCHED = "TORCHELASTIC_RUN_ID"  # set by torchrun in every process that it starts
+WAIT = timedelta(days=7)  # for the first process, which may prepare a large dataset; torchrun ends what hangs
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,53 @@ def together(work: Work[T], team: Team, world: World) -> T:
             process.terminate()
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where this process stands among those that a launcher has started.
+
+    local_rank  its number on its machine, which has `local_size` of them; `nodes` machines take part
+    """
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    node: int
+    nodes: int
+    address: str
+    port: int
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self | None:
+        """What torchrun tells a process in its environment; None where it was not started so."""
+        if LAUNCHED not in environment:
+            return None
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE")
+        missing = [name for name in (*names, *ADDRESS) if name not in environment]
+        if missing:
+            raise RunError(
+                f"{LAUNCHED} is set, as if torchrun had started this, but {', '.join(missing)} is not. Start "
+                f"it with  torchrun --nproc-per-node 2 -m delineate train RUN  or remove that variable."
+            )
+        rank, size, local_rank, local_size, node, nodes = (int(environment[name]) for name in names)
+        where = (environment["MASTER_ADDR"], int(environment["MASTER_PORT"]))
+        return cls(rank, size, local_rank, local_size, node, nodes, *where)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the first process of all."""
+        return self.rank == 0
+
+
+@contextmanager
+def among(place: Place, device: str, precision: Precision) -> Iterator[World]:
+    """This process as one of those that a launcher has started; waits until all are there."""
+    kind = device_of(device)
+    mode = mode_of(precision, kind)
+    with _fabric(_Launched(place), kind.type, place.local_size, mode, nodes=place.nodes) as fabric:
+        yield World(fabric, _shared(time.monotonic if place.leads else None))
+
+
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
     with socket.socket() as listener:
@@ -86,21 +139,32 @@ def _join(work: Work[Any], team: Team, rank: int) -> None:
 @contextmanager
 def _member(team: Team, rank: int) -> Iterator[Fabric]:
     threads = torch.get_num_threads()
-    before = {name: os.environ.get(name) for name in ADDRESS}
     if team.device == "cpu":
         torch.set_num_threads(max(1, threads // team.size))
-    strategy = DDPStrategy(cluster_environment=_Neighbour(rank, team))
+    try:
+        with _fabric(_Neighbour(rank, team), team.device, team.size, team.mode) as fabric:
+            yield fabric
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _fabric(
+    environment: ClusterEnvironment, device: str, devices: int, mode: Mode, *, nodes: int = 1
+) -> Iterator[Fabric]:
+    """Fabric among the processes that `environment` tells of; the group ends with the block."""
+    before = {name: os.environ.get(name) for name in ADDRESS}
+    strategy = DDPStrategy(cluster_environment=environment, timeout=WAIT)
     try:
         with quiet():
             fabric = Fabric(
-                accelerator=team.device, devices=team.size, strategy=strategy, precision=team.mode
+                accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=mode
             )
             fabric.launch()
         yield fabric
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-        torch.set_num_threads(threads)
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
@@ -173,3 +237,44 @@ class _Neighbour(ClusterEnvironment):
 
     def node_rank(self) -> int:
         return 0
+
+
+class _Launched(ClusterEnvironment):
+    """Tells Fabric what a launcher told this process."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        return self._place.address
+
+    @property
+    def main_port(self) -> int:
+        return self._place.port
+
+    @staticmethod
+    def detect() -> bool:
+        return False
+
+    def world_size(self) -> int:
+        return self._place.size
+
+    def set_world_size(self, size: int) -> None:
+        """The launcher has set it."""
+
+    def global_rank(self) -> int:
+        return self._place.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        """So is the rank."""
+
+    def local_rank(self) -> int:
+        return self._place.local_rank
+
+    def node_rank(self) -> int:
+        return self._place.node
