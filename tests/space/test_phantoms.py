@@ -18,6 +18,7 @@ from delineate.space.phantoms import (
     head,
     head_grid,
     head_schema,
+    nuclei,
     sparse,
 )
 
@@ -221,3 +222,14 @@ def test_a_nucleus_lies_within_its_cell(seed):
     grown = padded[2:, 1:-1] | padded[:-2, 1:-1] | padded[1:-1, 2:] | padded[1:-1, :-2]
     assert nucleus.sum() > 50
     assert (grown <= cell).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nuclei_are_numbered_and_brighter_than_the_ground(seed):
+    scan, ids = nuclei(np.random.default_rng(seed))
+    numbers = np.unique(ids)
+    assert numbers.tolist() == list(range(len(numbers)))
+    assert len(numbers) > 6
+    assert scan.array[0][ids > 0].mean() > 2 * scan.array[0][ids == 0].mean()
+    again = nuclei(np.random.default_rng(seed))
+    assert (again[1] == ids).all()

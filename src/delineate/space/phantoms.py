@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from delineate.space.geometry import HALF, Geometry
-from delineate.space.labels import Label, LabelMap, LabelSchema, Region
+from delineate.space.labels import Label, LabelMap, LabelSchema, Region, Values
 from delineate.space.orientation import world_axes
 from delineate.space.triple import Spacing, triple
 from delineate.space.volume import Volume
@@ -46,6 +46,7 @@ TISSUES: dict[str, tuple[float, ...]] = {
 
 FOLD_MM = 30.0  # from one gyrus to the next but one
 FOLD_SLOPE = 2 * np.pi / FOLD_MM  # of the folds where they cross zero, per mm
+HARDLY = 0.6  # of a nucleus that must be to be seen
 HEAD_MM = (152.0, 186.0, 164.0)  # extent of a head to the right, to anterior and to superior
 
 
@@ -338,6 +339,32 @@ def cells(rng: Rng, *, size: int = 96) -> tuple[Volume, LabelMap]:
     picture = np.clip(np.round(scan), 0, 255).astype(np.uint8)
     schema = LabelSchema.of("cytoplasm", "nucleus")
     return Volume(picture, grid, ("red", "green", "blue")), LabelMap(labels, grid, schema)
+
+
+def nuclei(rng: Rng, *, size: int = 96, count: int = 14) -> tuple[Volume, Values]:
+    """Glowing nuclei on a dark ground, some of which touch: a grey picture, and which is which.
+
+    The ids (i, j, k) are 1 to n in no order; where two cover each other a pixel is of the one that it lies
+    deeper in. A nucleus of which hardly anything is left is not drawn.
+    """
+    grid = Geometry.of_image((size, size))
+    unit = size / 96  # everything below is drawn for 96 pixels
+    shapes: list[Field] = []
+    for _ in range(count):
+        shape = _disc(rng, grid, rng.uniform(0.04, 0.96, 2), rng.uniform(4, 10) * unit)
+        own = shape < np.minimum.reduce([np.zeros_like(shape), *shapes])
+        if own.sum() > HARDLY * (shape < 0).sum() > 0:
+            shapes.append(shape)
+    depth = np.stack([np.zeros(grid.shape, np.float32), *shapes])
+    ids = depth.argmin(axis=0)
+    kept = np.unique(ids, return_inverse=True)[1].reshape(grid.shape)
+    scan = np.full(grid.shape, 18.0) + 6 * Waves.drawn(rng, length_mm=30 * unit, height=1.0).on(grid)
+    for number, shape in enumerate(shapes, 1):
+        share = fraction(shape) * ((ids == number) | (ids == 0))
+        scan += share * (rng.uniform(70, 190) - scan)
+    scan += rng.normal(0, 4, grid.shape)
+    picture = np.clip(np.round(scan), 0, 255).astype(np.uint8)
+    return Volume(picture[None], grid, ("image",)), kept.astype(np.int32)
 
 
 def _painted(rng: Rng, layers: tuple[Layer, ...], grid: Geometry) -> Field:
