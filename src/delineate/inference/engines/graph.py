@@ -21,6 +21,7 @@ OPSET = 18
 MOST = 1e-3  # largest difference of a logit, in float32, that a converted network may have
 SEED = 4  # of the noise on which both are compared
 REFUSED = {
+    "mask_rcnn": "it gives single objects, and how many there are is not known before it runs",
     "segnet": "it puts values back where its pools took them from, and ONNX has no such operation",
     "swinunetr": "its shifted windows have sizes that ONNX does not know before it runs",
 }

@@ -67,6 +67,12 @@ def _normalised(channel: ChannelPlan) -> str:
     match rule.rule:
         case "ct":
             said = f"clip to {rule.low:g} .. {rule.high:g}, subtract {rule.mean:g}, divide by {rule.sd:g}"
+        case "zscore" if rule.landmarks is not None:
+            places = ", ".join(f"{percent}: {to:g}" for percent, to in zip(LANDMARKS, rule.landmarks, strict=True))
+            said = (
+                f"move these percentiles{where} to these values and what lies between in proportion, beyond "
+                f"them as steeply as just before: {places}"
+            )
         case "zscore":
             said = f"subtract the scan's mean, divide by its standard deviation, both{where}"
         case "unit":
