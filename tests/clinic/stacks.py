@@ -156,8 +156,12 @@ def tool(name: str) -> str:
     """A program that judges DICOM; skips where it is not installed."""
     path = shutil.which(name)
     if path is None:
-        packages = {"dciodvfy": "dicom3tools", "plastimatch": "plastimatch"}
-        pytest.skip(f"{name} is not here: apt-get install {packages[name]}")
+        packages = {
+            "dciodvfy": "apt-get install dicom3tools",
+            "plastimatch": "apt-get install plastimatch",
+            "segimage2itkimage": "pip install dcmqi",
+        }
+        pytest.skip(f"{name} is not here: {packages[name]}")
     return path
 
 
