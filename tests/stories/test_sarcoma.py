@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from delineate.cli import app
 from delineate.clinic import look, open_series, read_rtstruct
-from delineate.dataset import Dataset
-from delineate.io import read_label_values, read_volume
+from delineate.dataset import Case, Dataset
+from delineate.errors import DataError
+from delineate.io import Manner, read_label_values, read_volume
 from delineate.io.frames import dataset
 from delineate.space import LabelMap, LabelSchema
 
@@ -83,6 +84,22 @@ def test_the_tumour_is_at_one_place_in_all_three(patient):
         i, j, k = np.nonzero(mask)
         centres[modality] = series.to_patient(i.astype(float), j.astype(float), k).mean(axis=0)
     assert np.linalg.norm(centres["CT"] - centres["PET"]) < 2.0  # mm, of PET pixels of 4.7 mm
+
+
+def test_ct_and_pet_become_one_scan_of_two_channels_when_asked(patient):
+    """They share coordinates and no grid; the tumour drawn on the CT takes up sugar."""
+    folders = tuple(patient / "STS_001" / name / "image" for name in ("CT", "PET"))
+    case = Case(id="STS_001", images=folders)
+    incoming = Dataset("sts", patient, "incoming", ("CT", "PET"), LabelSchema.of("GTV"), (), (case,))
+    with pytest.raises(DataError, match="channels are on different grids"):
+        incoming.scan(case)
+    scan = incoming.scan(case, Manner(straighten=True))
+    assert scan.array.shape == (2, 198, 202, 59)
+    assert any("PET: put onto the slices of CT" in note for note in scan.source.notes)
+    tumour, _ = ours(patient, "CT")
+    assert scan.array[1][tumour].mean() > 2 * scan.array[1][~tumour].mean()
+    hot = np.argwhere((scan.array[1] > 5) & tumour).mean(axis=0)
+    assert np.linalg.norm((hot - np.argwhere(tumour).mean(axis=0)) * scan.geometry.spacing) < 25
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
