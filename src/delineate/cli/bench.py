@@ -8,6 +8,7 @@ import typer
 
 from delineate.cli.options import screen, settle
 from delineate.cli.wishes import (
+    Changes,
     DatasetFolder,
     Device,
     Divided,
@@ -52,6 +53,7 @@ def command(
     stratify: Stratify = None,
     metrics: str = typer.Option("dice,hd95", help="What is compared; the first leads."),
     margin: float | None = typer.Option(None, min=0, help="A difference of it that does not matter."),
+    augment: Changes = None,
     settings: Settings = [],  # noqa: B006 - typer copies it
     layout: Layout = None,
     as_json: bool = typer.Option(False, "--json", help="All numbers as JSON."),
@@ -78,6 +80,7 @@ def command(
         metrics=tuple(metrics.split(",")),
         margin=margin,
         by_hand=by_hand(settings),
+        augment=None if augment is None else augment.value,
     )
     found = pipeline.bench(dataset, out, wishes, show, layout=layout)
     if as_json:

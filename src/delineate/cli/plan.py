@@ -6,6 +6,7 @@ import typer
 
 from delineate.cli.options import screen
 from delineate.cli.wishes import (
+    Changes,
     ChannelDropout,
     DatasetFolder,
     Device,
@@ -17,10 +18,12 @@ from delineate.cli.wishes import (
     Layout,
     Memory,
     Minutes,
+    Optimizer,
     Other,
     OwnSplits,
     Preset,
     RunFolder,
+    Scaled,
     Settings,
     Size,
     SplitBy,
@@ -58,6 +61,9 @@ def command(
     freeze: Freeze = None,
     thaw_after: ThawAfter = None,
     encoder_rate: EncoderRate = None,
+    optimizer: Optimizer = None,
+    augment: Changes = None,
+    normalize: Scaled = None,
     settings: Settings = [],  # noqa: B006 - typer copies it
     layout: Layout = None,
     again: bool = typer.Option(False, "--again", help="Decide anew, even where there is a plan."),
@@ -80,6 +86,9 @@ def command(
         by_hand=by_hand(settings),
         start=beginning(begin, freeze, thaw_after, encoder_rate),
         channel_dropout=channel_dropout,
+        optimizer=None if optimizer is None else optimizer.value,
+        augment=None if augment is None else augment.value,
+        normalize=None if normalize is None else normalize.value,
     )
     made = pipeline.plan(dataset, folder, wishes, show, layout=layout, again=again)
     if as_json:

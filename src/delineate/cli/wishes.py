@@ -14,7 +14,7 @@ from delineate.errors import PlanError
 
 if TYPE_CHECKING:
     from delineate.pipeline import StartWishes
-    from delineate.planning import ConfigurationName
+    from delineate.planning import ConfigurationName, NetworkName
 
 
 class Preset(enum.Enum):
@@ -58,6 +58,29 @@ class SplitBy(enum.Enum):
     kfold = "kfold"
     holdout = "holdout"
     leave_one_site_out = "leave_one_site_out"
+
+
+class Rule(enum.Enum):
+    """Rules by which weights change, as the command line spells them."""
+
+    sgd = "sgd"
+    adam = "adam"
+    adamw = "adamw"
+    muon = "muon"
+
+
+class Augment(enum.Enum):
+    """Presets of augmentation, as the command line spells them."""
+
+    nnunet = "nnunet"
+    heavy = "heavy"
+
+
+class Normalize(enum.Enum):
+    """Ways to scale channels that mean something only within their scan, as the command line spells them."""
+
+    scan = "scan"
+    histogram = "histogram"
 
 
 class Frozen(enum.Enum):
@@ -116,6 +139,17 @@ ChannelDropout = Annotated[
         help="How likely each channel of a sample is dropped, so that new scans may lack it.",
     ),
 ]
+Optimizer = Annotated[
+    Rule | None, typer.Option(help="The rule by which weights change, with its authors' numbers.")
+]
+Changes = Annotated[
+    Augment | None,
+    typer.Option("--augment", help="heavy: more and stronger changes, for scans of other places."),
+]
+Scaled = Annotated[
+    Normalize | None,
+    typer.Option("--normalize", help="histogram: each scan's is matched to the dataset's (not for CT)."),
+]
 Layout = Annotated[str | None, typer.Option(help="Read the folder as this layout instead of recognising it.")]
 
 
@@ -163,6 +197,16 @@ def numbers(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"expected numbers like 0,1,2, got {text!r}") from None
+
+
+def planned(network: Network | None) -> NetworkName | None:
+    """A network that the planner lays out, no teaching network."""
+    from delineate.planning.architectures import ARCHITECTURES
+
+    name = None if network is None else network.value
+    if name is not None and name not in ARCHITECTURES:
+        raise typer.BadParameter(f"{name} has a fixed layout: choose another", param_hint="--network")
+    return name
 
 
 def names(text: str | None) -> tuple[ConfigurationName, ...] | None:

@@ -33,7 +33,8 @@ from delineate.pipeline.taught import SeedKind
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import PlanWishes, SplitWishes, TrainingWishes
 from delineate.planning import ConfigurationName, NetworkName, Plan
-from delineate.planning.optimizers import STARTS, optimised
+from delineate.planning.generalize import AugmentName
+from delineate.planning.optimizers import STARTS
 from delineate.planning.plan import Augmentation, LossName
 from delineate.planning.presets import PresetName
 from delineate.record import Record
@@ -76,6 +77,7 @@ class BenchWishes:
     metrics: tuple[str, ...] = METRICS
     margin: float | None = None
     by_hand: Mapping[str, Any] = field(default_factory=dict)
+    augment: AugmentName | None = None
 
     @property
     def budget(self) -> str:
@@ -111,6 +113,7 @@ class Asked(Record):
     splits: dict[str, str | None]
     metrics: tuple[str, ...]
     by_hand: dict[str, Any]
+    augment: str | None = None
 
 
 class Result(Record):
@@ -287,6 +290,7 @@ class _Bench:
             splits=splits,
             metrics=w.metrics,
             by_hand=dict(w.by_hand),
+            augment=w.augment,
         )
 
     def run(self, entry: _Entry) -> Run:
@@ -300,7 +304,7 @@ class _Bench:
         self._share(run)
         steps = self.wishes.steps if self.wishes.teraflops is None else self._affordable(run, entry)
         made = self._plan(run, self._wishes(entry, steps))
-        changed = self._finished(made, entry)
+        changed = self._finished(made)
         if changed != made:
             run.save("plan.json", changed)
         return changed
@@ -385,15 +389,17 @@ class _Bench:
             use=None if w.use is None else (w.use,),
             splits=w.splits,
             by_hand=by_hand,
+            optimizer=next((name for name in STARTS if name == entry.optimizer), None),
+            augment=w.augment,
         )
 
-    def _finished(self, plan: Plan, entry: _Entry) -> Plan:
-        """The plan for one configuration, with the rule that is asked for."""
+    def _finished(self, plan: Plan) -> Plan:
+        """The plan for one configuration."""
         if len(plan.use) > 1:
             plan = plan.set_by_hand("use", [plan.first])
         if plan.configuration().previous is not None:
             raise PlanError(f"{plan.first} is two networks, one after the other: compare them one by one.")
-        return plan if entry.optimizer == PLANNED else optimised(plan, entry.optimizer)
+        return plan
 
     def _share(self, run: Run) -> None:
         """Lets a run use what another has found out: checks, measurements, prepared arrays."""

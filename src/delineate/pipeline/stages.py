@@ -28,6 +28,7 @@ from delineate.pipeline.package import write_package
 from delineate.pipeline.page import write_page
 from delineate.pipeline.run_folder import Run
 from delineate.pipeline.start import START, begun
+from delineate.pipeline.styles import styled
 from delineate.pipeline.taught import with_network
 from delineate.pipeline.teacher import Teacher
 from delineate.pipeline.watch import Unwatched, Watch
@@ -104,6 +105,7 @@ def plan(
         if wishes.start.folder is not None:
             made = begun(started, dataset, made, wishes.start.folder, watch, adopt=True)
         made = wishes.start.changed(made)
+        made = styled(made, dataset, wishes, watch)
         for field, value in wishes.by_hand.items():
             made = made.set_by_hand(field, value)
         started.save("plan.json", made)

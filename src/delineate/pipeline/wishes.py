@@ -12,8 +12,11 @@ from delineate.io.manner import PLAIN, Manner
 from delineate.pipeline.taught import SeedKind
 from delineate.planning import ConfigurationName, NetworkName, Plan
 from delineate.planning.detector import ObjectNetworkName
+from delineate.planning.generalize import AugmentName
+from delineate.planning.plan import OptimizerName
 from delineate.planning.presets import PresetName
 from delineate.record import Record
+from delineate.space import RegistrationRules
 
 if TYPE_CHECKING:
     from delineate.inference.engine import EngineWish
@@ -77,6 +80,9 @@ class PlanWishes:
     by_hand    path in the plan -> value
     start      what to begin with instead of random weights
     channel_dropout  how likely each channel of a sample is dropped, so that new scans may lack it
+    optimizer  the rule by which weights change, with its own numbers
+    augment    "heavy": more and stronger changes, for scans of other places
+    normalize  "histogram": each scan's is matched to the dataset's; "scan": by its own mean and spread
     """
 
     minutes: float | None = None
@@ -91,6 +97,9 @@ class PlanWishes:
     by_hand: Mapping[str, Any] = field(default_factory=dict)
     start: StartWishes = StartWishes()
     channel_dropout: float | None = None
+    optimizer: OptimizerName | None = None
+    augment: AugmentName | None = None
+    normalize: Literal["scan", "histogram"] | None = None
 
     @property
     def basis(self) -> Basis:
@@ -150,10 +159,12 @@ class SegmentWishes:
     step       between windows, in patches
     precision  what networks compute in; "auto" is bf16 where the device multiplies it
     reading    how DICOM series are read where there is a choice
+    register   put the files of a case onto its first one before they are stacked; None: they lie right
     fast       seek structures on a coarse grid, and look closely only at the box around them
     engine     what computes networks; None: torch, or openvino for int8 networks; "auto": the fastest on this
                machine, which is measured once
     cache      a folder for what engines make of networks, and for which is fastest; None: made every time
+    memory_gb  bound for what segmenting takes beyond the program and its weights; None: none
     """
 
     device: str = "cpu"
@@ -164,5 +175,7 @@ class SegmentWishes:
     precision: Precision = "auto"
     reading: Manner = PLAIN
     fast: bool = False
+    register: RegistrationRules | None = None
     engine: EngineWish | None = None
     cache: Path | None = None
+    memory_gb: float | None = None

@@ -54,6 +54,19 @@ OwnLoss = Literal["mask_rcnn"]  # an objective that a network brings with it
 OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 WEIGHTED: tuple[LossName, ...] = ("weighted_ce", "dice_weighted_ce")  # these need class_weights
 
+LANDMARKS = (
+    1,
+    10,
+    20,
+    30,
+    40,
+    50,
+    60,
+    70,
+    80,
+    90,
+    99,
+)  # per cent; Shah 2011, doi:10.1016/j.media.2010.12.003
 STORED = "stored"  # orientation of a plan whose scans are taken as they lie in their files
 
 
@@ -65,6 +78,9 @@ class Normalization(Record):
     unit     the scan's own minimum and maximum become 0 and 1
     rgb      divide by 255
     none     as it is
+
+    landmarks  with zscore: the scan's percentiles (`LANDMARKS`) come to lie there, in standard deviations,
+               and values between them in proportion: histogram matching, to the dataset's own
     """
 
     rule: Literal["ct", "zscore", "unit", "rgb", "none"]
@@ -73,12 +89,17 @@ class Normalization(Record):
     high: float | None = None
     mean: float | None = None
     sd: float | None = None
+    landmarks: tuple[float, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         numbers = (self.low, self.high, self.mean, self.sd)
         if self.rule == "ct" and None in numbers:
             raise ValueError("rule 'ct' needs low, high, mean and sd")
+        if self.landmarks is not None and self.rule != "zscore":
+            raise ValueError(f"landmarks belong to rule 'zscore', not to {self.rule!r}")
+        if self.landmarks is not None and len(self.landmarks) != len(LANDMARKS):
+            raise ValueError(f"landmarks are {len(LANDMARKS)} numbers, got {len(self.landmarks)}")
         return self
 
 
@@ -380,6 +401,26 @@ class Configuration(Record):
         return tuple(n for axis, n in enumerate(self.patch) if axis != self.slice_axis)
 
 
+class Shifts(Record):
+    """Random changes of intensity that stand for other scanners and protocols; values in sd of the scan.
+
+    Each channel of a sample that is changed is changed with half the probability of being left alone.
+    Bumps are Gaussian: centre and width in shares of the patch, widths drawn evenly by their logarithm.
+    """
+
+    offset_probability: Probability
+    offset_sd: Positive  # of a number that is added
+    gradient_probability: Probability
+    gradient: Interval  # height of a bump that is added, up or down
+    local_gamma_probability: Probability
+    local_gamma_down: Interval  # power inside a bump, either of these
+    local_gamma_up: Interval
+    bump_centre: Interval
+    bump_width: Interval
+    sharpen_probability: Probability
+    sharpen: Interval  # how much of what a blur takes away is added
+
+
 class Augmentation(Record):
     """Probabilities and ranges of the random changes made in training (method: nnU-Net 2.8).
 
@@ -409,6 +450,7 @@ class Augmentation(Record):
     gamma: Interval = (0.7, 1.5)
     mirror_probability: Probability = 0.5
     flat_axis: Axis | None = None  # rotate and low-resolve only in the other two axes
+    shifts: Shifts | None = Field(default=None, exclude_if=lambda value: value is None)  # preset heavy
 
     @model_validator(mode="after")
     def _intervals(self) -> Self:

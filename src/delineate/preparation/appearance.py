@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from delineate.planning.plan import Augmentation
+from delineate.preparation.shifts import draw_shifts
 from delineate.preparation.transform import (
     Change,
     about_one,
@@ -150,6 +151,8 @@ def draw_changes(
     for inverted, probability in ((True, a.gamma_inverted_probability), (False, a.gamma_probability)):
         if happens(rng, probability):
             changes.append(Gamma(tuple(about_one(rng, a.gamma) for _ in range(channels)), inverted))
+    if a.shifts is not None:
+        changes += draw_shifts(rng, a.shifts, channels, dims)
     return tuple(changes)
 
 

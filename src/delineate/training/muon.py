@@ -14,7 +14,7 @@ edge, and weight decay apart).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -31,14 +31,16 @@ class Muon(torch.optim.Optimizer):
     """Muon for kernels and matrices, AdamW for everything else, with one learning rate and decay."""
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float, weight_decay: float
+        self,
+        parameters: Iterable[nn.Parameter | dict[str, Any]],
+        *,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
     ) -> None:
-        every = list(parameters)
-        kernels = [weight for weight in every if is_kernel(weight)]
-        others = [weight for weight in every if not is_kernel(weight)]
-        groups: list[dict[str, Any]] = [
-            {"params": some, "kernels": which} for some, which in ((kernels, True), (others, False)) if some
-        ]
+        given = list(parameters)
+        parts = given if given and isinstance(given[0], dict) else [{"params": given}]
+        groups = [group for part in parts if isinstance(part, dict) for group in _halves(part)]
         super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -80,6 +82,14 @@ class Muon(torch.optim.Optimizer):
         state["exp_avg_sq"].lerp_(weight.grad.square(), 1 - BETAS[1])
         spread = (state["exp_avg_sq"] / (1 - BETAS[1] ** count)).sqrt_().add_(EPS)
         weight.addcdiv_(state["exp_avg"], spread, value=-rate / (1 - BETAS[0] ** count))
+
+
+def _halves(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The kernels of a group of weights, and its other weights, with what else is said of the group."""
+    for wanted in (True, False):
+        chosen = [weight for weight in group["params"] if is_kernel(weight) == wanted]
+        if chosen:
+            yield {**group, "params": chosen, "kernels": wanted}
 
 
 def is_kernel(weight: Tensor) -> bool:

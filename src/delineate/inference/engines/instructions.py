@@ -6,7 +6,7 @@ For programs that run an exported network without this one.
 from __future__ import annotations
 
 from delineate.networks.model import CleanUp, required
-from delineate.planning.plan import STORED, ChannelPlan, Configuration, Plan
+from delineate.planning.plan import LANDMARKS, STORED, ChannelPlan, Configuration, Plan
 
 
 def before(plan: Plan) -> tuple[str, ...]:
@@ -68,7 +68,9 @@ def _normalised(channel: ChannelPlan) -> str:
         case "ct":
             said = f"clip to {rule.low:g} .. {rule.high:g}, subtract {rule.mean:g}, divide by {rule.sd:g}"
         case "zscore" if rule.landmarks is not None:
-            places = ", ".join(f"{percent}: {to:g}" for percent, to in zip(LANDMARKS, rule.landmarks, strict=True))
+            places = ", ".join(
+                f"{percent}: {to:g}" for percent, to in zip(LANDMARKS, rule.landmarks, strict=True)
+            )
             said = (
                 f"move these percentiles{where} to these values and what lies between in proportion, beyond "
                 f"them as steeply as just before: {places}"
