@@ -1,4 +1,5 @@
 import shutil
+from contextlib import contextmanager
 from datetime import datetime
 
 import numpy as np
@@ -136,3 +137,58 @@ def test_leaning_slices_are_straightened_when_asked_and_the_label_file_says_so(t
     assert result.array.shape == (16, 16, 16)
     assert result.array.all()  # every pixel of the original slices lies on the even grid
     assert any("straightened, as asked" in note for note in result.notes)
+
+
+@pytest.fixture
+def three(tmp_path, balls_folder):
+    """Two scans, and one that is broken between them."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("ball_01", "ball_03"):
+        shutil.copy(balls_folder / "imagesTr" / f"{name}_0000.nii.gz", folder / f"{name}.nii.gz")
+    (folder / "ball_02.nii.gz").write_bytes(b"not a scan")
+    return folder
+
+
+class Listening(Unwatched):
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def test_within_a_bound_scans_give_the_same_files_and_the_plan_is_told_once(tmp_path, finished, three):
+    watch = Listening()
+    for out, how in (("free", SegmentWishes()), ("bound", SegmentWishes(memory_gb=1))):
+        with pytest.raises(DataError, match=r"(?s)1 of 3 cases could not be segmented.*ball_02"):
+            segment(finished / "model", [three], tmp_path / out, how, watch)
+    assert len([line for line in watch.said if "memory" in line]) == 1
+    names = sorted(file.name for file in (tmp_path / "free").iterdir())
+    assert names == ["ball_01.nii.gz", "ball_03.nii.gz"]
+    for name in names:
+        assert (tmp_path / "free" / name).read_bytes() == (tmp_path / "bound" / name).read_bytes()
+
+
+def test_a_bound_that_is_too_small_names_the_least_that_works(tmp_path, finished, three):
+    how = SegmentWishes(memory_gb=0.02)
+    with pytest.raises(DataError, match=r"(?s)3 of 3 cases.*smallest bound that works is 0\.\d\d GB"):
+        segment(finished / "model", [three], tmp_path / "out", how, Unwatched())
+
+
+def test_who_interrupts_finds_whole_files_only(tmp_path, finished, balls_folder):
+    class Impatient(Unwatched):
+        @contextmanager
+        def stage(self, title):
+            def progress(number, total, what):
+                if number == 3:
+                    raise KeyboardInterrupt
+
+            yield progress
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        segment(finished / "model", [balls_folder], out, SegmentWishes(), Impatient())
+    files = list(out.glob("[!.]*"))
+    assert 3 <= len(files) <= 4  # the next may have been written meanwhile
+    assert all(read_label_values(file).array.ndim == 3 for file in files)

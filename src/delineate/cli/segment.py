@@ -72,6 +72,14 @@ def command(
         help="What computes networks; torch unless they are int8. auto: the fastest on this machine, "
         "measured once for each model. All but torch need the extra: export.",
     ),
+    memory_gb: float | None = typer.Option(
+        None,
+        "--memory-gb",
+        min=0.01,
+        metavar="GB",
+        help="Take no more than this, besides the program and the weights; sums that do not fit go into a "
+        "file beside the results. Too little is refused, and the least that works is said.",
+    ),
     fast: bool = typer.Option(
         False,
         "--fast",
@@ -94,6 +102,7 @@ def command(
         fast=fast,
         engine=engine.value if engine else None,
         cache=user_cache(),
+        memory_gb=memory_gb,
     )
     for path in pipeline.segment(model, scans, out, how, show):
         show.result(str(path))

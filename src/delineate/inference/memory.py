@@ -59,7 +59,8 @@ class Work:
     scan      voxels of the scan along (i, j, k), turned and cropped
     channels  of the scan
     onto      voxels of the grid that labels are wanted on
-    held      bytes of arrays that are there anyway: the scan as it was given
+    given     bytes of the scan as it was given, which is there while it is prepared
+    held      bytes of arrays that are there all the time: the scan, where it is not forgotten
     keep      whether probabilities are kept
     exclusive whether the best class wins, by its logit alone
     """
@@ -67,6 +68,7 @@ class Work:
     scan: Shape
     channels: int
     onto: Shape
+    given: int = 0
     held: int = 0
     keep: bool = False
     exclusive: bool = True
@@ -160,10 +162,15 @@ def _way(
         batches={load.name: batch for load, batch in zip(loads, batches, strict=True)},
         on_disk=on_disk,
         shares=shares,
-        before=work.held + PREPARING * FLOAT * work.channels * prod(work.scan) + FLOAT * grids + ALWAYS,
+        before=max(work.given, work.held) + preparing(work.scan, work.channels) + FLOAT * grids + ALWAYS,
         after=work.held + FLOAT * grids + FINISHING * labels + 2 * kept + ALWAYS,
         file=sum(sums) if on_disk else 0,
     )
+
+
+def preparing(scan: Shape, channels: int) -> int:
+    """Bytes of a scan's size that are needed while it is turned, normalised and resampled."""
+    return PREPARING * FLOAT * channels * prod(scan)
 
 
 def _touched(load: Load, axis: int) -> int:

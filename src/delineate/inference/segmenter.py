@@ -176,7 +176,7 @@ class Segmenter:
         check_channels(scan, self.plan)
         there = upright(scan, self.plan)
         if self.memory_gb is not None:
-            self.memory(there.cropped, held=held)  # refused before the work
+            self.memory(there.cropped, given=scan.array.nbytes, held=held)  # refused before the work
         configurations = [self.plan.configuration(name) for name in self.plan.use]
         later = self.fast or any(each.previous is not None for each in configurations)
         return Ready(
@@ -226,6 +226,7 @@ class Segmenter:
         names: Sequence[str] | None = None,
         onto: Geometry | None = None,
         *,
+        given: int = 0,
         held: int = 0,
         probabilities: bool = False,
     ) -> MemoryPlan:
@@ -234,7 +235,8 @@ class Segmenter:
         cropped  the grid of the scan, turned and cropped
         names    configurations that are averaged; None: those of the plan
         onto     the grid that labels are wanted on; None: `cropped`
-        held     bytes of arrays that are there anyway, such as the scan
+        given    bytes of the scan, while it is prepared
+        held     bytes of arrays that are there all the time, such as a scan that is kept
 
         Raises:
             PlanError: the bound is too small; the message names the smallest that works.
@@ -243,6 +245,7 @@ class Segmenter:
             scan=cropped.shape,
             channels=len(self.plan.channels),
             onto=(onto or cropped).shape,
+            given=given,
             held=held,
             keep=probabilities,
             exclusive=self.plan.labels.exclusive,

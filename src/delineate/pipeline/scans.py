@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delineate.dataset import Case, Dataset
 from delineate.dataset.incoming import incoming
 from delineate.errors import DataError, Error
-from delineate.io import SUFFIXES, suffix_of, write_labels, write_volume
+from delineate.io import SUFFIXES, read_geometry, suffix_of, write_labels, write_volume
 from delineate.io.disk import write_json
 from delineate.io.manner import Manner
 from delineate.io.write import WRITTEN
+from delineate.pipeline.belt import carried
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import SegmentWishes
 from delineate.planning import Plan
 from delineate.space import Volume
 
 if TYPE_CHECKING:
-    from delineate.inference import Prediction
+    from delineate.inference import Prediction, Segmenter
     from delineate.inference.engine import EngineName
+    from delineate.inference.memory import MemoryPlan
+    from delineate.inference.ready import Ready
     from delineate.networks import Degraded
 
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg")
 PROBABILITIES = "_probabilities.nii.gz"
 DEGRADED = "_degraded.json"
+GB = 1e9
 
 
 def segment(
@@ -54,6 +59,8 @@ def segment(
             fast=how.fast,
             engine=engine,
             cache=how.cache,
+            memory_gb=how.memory_gb,
+            scratch=next(folder for folder in (out, *out.absolute().parents) if folder.is_dir()),
         )
     if how.probabilities and segmenter.temperature != 1:
         watch.say(f"probabilities are at the temperature of the model, {segmenter.temperature:.3f}")
@@ -61,28 +68,90 @@ def segment(
     cases = incoming(scans, channels, segmenter.plan.dispensable)
     files = _outputs(cases, out)
     _refuse_overwriting(cases, files)
+    line = _Line(segmenter, how, files, watch)
     failed: dict[str, str] = {}
     with watch.stage("segment") as progress:
-        for number, case in enumerate(cases):
+        progress(0, len(cases), cases[0].id if cases else "")
+        outcomes = carried(cases, line.read, line.work, line.write, together=line.has_room)
+        for number, (case, error) in enumerate(outcomes, 1):
             progress(number, len(cases), case.id)
-            try:
-                scan = _scan(case, segmenter.plan, how.reading)
-                _say_notes(case, scan, watch)
-                found = segmenter.segment(scan, probabilities=how.probabilities)
-                labels = replace(found.labels, notes=(*scan.source.notes, *found.labels.notes))
-                for note in found.labels.notes:
-                    watch.say(f"{case.id}: {note}")
-                write_labels(labels, files[case.id])
-                _mark(case, found, segmenter.degraded, files[case.id])
-                if found.probabilities is not None:
-                    write_volume(found.probabilities, probabilities_file(files[case.id]))
-            except Error as error:
+            if error is not None:
                 failed[case.id] = str(error)
-        progress(len(cases), len(cases), "")
     if failed:
         lines = "\n".join(f"  {case}: {why.removeprefix(f'{case}: ')}" for case, why in failed.items())
         raise DataError(f"{len(failed)} of {len(cases)} cases could not be segmented:\n{lines}")
     return tuple(files.values())
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """A scan that was read and is ready."""
+
+    ready: Ready
+    notes: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class _Line:
+    """What is done with each case on the belt."""
+
+    segmenter: Segmenter
+    how: SegmentWishes
+    files: Mapping[str, Path]
+    watch: Watch
+    _told: str = ""
+
+    def read(self, case: Case) -> _Scan:
+        scan = _scan(case, self.segmenter.plan, self.how.reading)
+        return _Scan(self.segmenter.ready(scan), scan.source.notes)
+
+    def work(self, case: Case, scan: _Scan) -> Prediction:
+        _say_notes(case, scan.notes, self.watch)
+        self._tell_memory(case, scan)
+        found = self.segmenter.labelled(scan.ready, probabilities=self.how.probabilities)
+        for note in found.labels.notes:
+            self.watch.say(f"{case.id}: {note}")
+        if found.repeated:
+            self.watch.say(
+                f"{case.id}: {found.repeated} of {found.windows} windows hold one value as another does, "
+                f"and were not predicted again"
+            )
+        return replace(found, labels=replace(found.labels, notes=(*scan.notes, *found.labels.notes)))
+
+    def write(self, case: Case, found: Prediction) -> None:
+        file = self.files[case.id]
+        write_labels(found.labels, file)
+        _mark(case, found, self.segmenter.degraded, file)
+        if found.probabilities is not None:
+            write_volume(found.probabilities, probabilities_file(file))
+
+    def has_room(self, scan: _Scan, following: Case) -> bool:
+        """Whether the bound leaves room to read another scan, and write the last, during the work on one."""
+        bound_gb = self.segmenter.memory_gb
+        return bound_gb is None or self._memory(scan).most + _reading(following) <= bound_gb * GB
+
+    def _memory(self, scan: _Scan) -> MemoryPlan:
+        return self.segmenter.memory(scan.ready.cropped, probabilities=self.how.probabilities)
+
+    def _tell_memory(self, case: Case, scan: _Scan) -> None:
+        if self.segmenter.memory_gb is not None:
+            told = str(self._memory(scan))
+            if told != self._told:  # scans of one size are told once
+                self.watch.say(f"{case.id}: memory {told}")
+            self._told = told
+
+
+def _reading(case: Case) -> float:
+    """Bytes that a case needs to be read and made ready, and one like it to be written."""
+    from delineate.inference.memory import FINISHING, preparing
+
+    first = next(path for path in case.images if path is not None)
+    try:
+        shape = read_geometry(first).shape
+    except Error:  # it is told when it is that case's turn
+        return math.inf
+    voxels = math.prod(shape)
+    return 4 * voxels * len(case.images) + preparing(shape, len(case.images)) + FINISHING * 2 * voxels
 
 
 def _engine(model: Path, how: SegmentWishes, watch: Watch) -> EngineName | None:
@@ -132,10 +201,10 @@ def _mark(case: Case, found: Prediction, measured: Degraded | None, labels: Path
     write_json(degraded_file(labels), content)
 
 
-def _say_notes(case: Case, scan: Volume, watch: Watch) -> None:
+def _say_notes(case: Case, notes: Sequence[str], watch: Watch) -> None:
     """What the reader of a DICOM folder decided, for who waits."""
     if any(path is not None and path.is_dir() for path in case.images):
-        for note in scan.source.notes:
+        for note in notes:
             watch.say(f"{case.id}: {note}")
 
 
