@@ -71,7 +71,8 @@ def compress(model: Path, out: Path, wishes: CompressWishes, watch: Watch) -> Co
     dataset = labelled(wishes.on, before)
     scans = _scans(before, dataset, wishes)
     with watch.stage("calibrate"):
-        windows = specimens(Segmenter.open(model, cleanup=False), scans, scans.each, scans.rng)
+        found = specimens(Segmenter.open(model, cleanup=False), scans, scans.each, scans.rng)
+        windows = {name: some[: wishes.patches] for name, some in found.items()}
     graphs = _graphs(before, windows, watch)
     with replacing(out) as temporary:
         after = write_quantised(temporary, before, graphs)
