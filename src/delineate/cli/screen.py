@@ -143,7 +143,7 @@ def described(step: Step) -> str:
 
 
 def _pseudo_dice(step: Step) -> str:
-    return "" if step.validation is None else f"  pseudo Dice {step.validation.mean_dice:.3f}"
+    return "" if step.validation is None else f"  {step.validation.title} {step.validation.mean_dice:.3f}"
 
 
 def _with_validation(step: Step, last: Sequence[Step]) -> Step:

@@ -170,6 +170,11 @@ def transferred(
     )
 
 
+def heads(network: Described, *, outputs: int | None = None) -> frozenset[str]:
+    """Names of the tensors that give the answer; `outputs` of them, where they have no names."""
+    return frozenset(_Roles.of(network, outputs).outputs)
+
+
 def differences(source: Plan, there: Configuration, target: Plan, here: Configuration) -> tuple[str, ...]:
     """What of two plans differs, may differ, and is said: resolution, patch, how values are normalised."""
     lines = []
@@ -229,8 +234,8 @@ class _Roles:
     outputs: dict[str, tuple[int, ...]]
 
     @classmethod
-    def of(cls, network: Described) -> _Roles:
-        inputs, outputs = len(network.inputs), max(1, len(network.outputs))
+    def of(cls, network: Described, count: int | None = None) -> _Roles:
+        inputs, outputs = len(network.inputs), count or max(1, len(network.outputs))
         plain = _shapes(network.spec, inputs, outputs)
         return cls(
             _grown(plain, _shapes(network.spec, inputs + 1, outputs)),
@@ -294,11 +299,11 @@ class _Work:
         return _Found(moved, weight)
 
     def _matched(self, name: str, own: Tensor) -> tuple[Tensor | None, str]:
+        if name in self.roles.outputs and not self.source.outputs:
+            return None, "the head of pretraining is left behind"
         theirs = self.weights.get(name)
         if theirs is None:
             return None, "the source has no such part"
-        if name in self.roles.outputs and not self.source.outputs:
-            return None, "the head of pretraining is left behind"
         kernel = self._fitted(name, theirs, own)
         if kernel is None:
             return None, f"{_size(theirs)} there, {_size(own)} here"

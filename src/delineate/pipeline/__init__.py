@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from delineate.pipeline.listening import listen
     from delineate.pipeline.measuring import MeasureWishes, evaluate_folders, evaluate_objects
     from delineate.pipeline.people import ConsensusWishes, RaterWishes, compare_raters, fuse_raters
+    from delineate.pipeline.pretraining import PretrainWishes, pretrain
     from delineate.pipeline.run_folder import Run
     from delineate.pipeline.scans import segment
     from delineate.pipeline.stages import evaluate, evaluate_missing, pack, plan, prepare, report, run, train
@@ -42,6 +43,7 @@ __all__ = [
     "LiveWishes",
     "MeasureWishes",
     "PlanWishes",
+    "PretrainWishes",
     "RaterWishes",
     "Run",
     "SegmentWishes",
@@ -75,6 +77,7 @@ __all__ = [
     "phantoms",
     "plan",
     "prepare",
+    "pretrain",
     "report",
     "run",
     "segment",
@@ -99,6 +102,7 @@ __getattr__ = lazy(
         "measuring": ("MeasureWishes", "evaluate_folders", "evaluate_objects"),
         "delivery": ("DeliveryWishes", "deliver", "import_dicom"),
         "people": ("ConsensusWishes", "RaterWishes", "compare_raters", "fuse_raters"),
+        "pretraining": ("PretrainWishes", "pretrain"),
         "run_folder": ("Run",),
         "scans": ("segment",),
         "stages": ("evaluate", "evaluate_missing", "pack", "plan", "prepare", "report", "run", "train"),

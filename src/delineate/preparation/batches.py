@@ -12,12 +12,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Barrier
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 
 from delineate.errors import PlanError
-from delineate.preparation.patches import Batch, Sampler
+from delineate.preparation.patches import Batch
+
+
+class Maker(Protocol):
+    """What makes a batch from its number alone."""
+
+    def batch(self, step: int, device: torch.device | str = "cpu") -> Batch: ...  # noqa: D102
 
 
 class Batches:
@@ -34,7 +40,7 @@ class Batches:
 
     def __init__(
         self,
-        sampler: Sampler,
+        sampler: Maker,
         *,
         workers: int = 1,
         start_step: int = 0,

@@ -32,6 +32,11 @@ class Validation(Record):
     dice: dict[str, float | None]
 
     @property
+    def title(self) -> str:
+        """What the figures are: of a pretraining no Dice, but the share of the variance that it explains."""
+        return "explained" if tuple(self.dice) == ("explained",) else "pseudo Dice"
+
+    @property
     def mean_dice(self) -> float:
         """Over the structures that have one; NaN where none has."""
         known = [value for value in self.dice.values() if value is not None]
