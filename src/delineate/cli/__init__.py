@@ -11,6 +11,8 @@ import sys
 import typer
 
 from delineate.cli import (
+    adapt,
+    align,
     audit,
     bench,
     calibrate,
@@ -39,6 +41,7 @@ from delineate.cli import (
     prepare,
     pretrain,
     raters,
+    register,
     report,
     run,
     segment,
@@ -65,6 +68,8 @@ app = typer.Typer(
 )
 VERBS = (
     check,
+    align,
+    register,
     run,
     plan,
     prepare,
@@ -76,6 +81,7 @@ VERBS = (
     gate,
     subgroups,
     stress,
+    adapt,
     calibrate,
     raters,
     consensus,

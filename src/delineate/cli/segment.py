@@ -8,7 +8,8 @@ from pathlib import Path
 import typer
 
 from delineate.cli.options import Pet, screen, user_cache
-from delineate.cli.wishes import device
+from delineate.cli.register import Kind
+from delineate.cli.wishes import Keys, OnCluster, cluster_of, device
 
 NAME = "segment"
 
@@ -80,15 +81,27 @@ def command(
         help="Take no more than this, besides the program and the weights; sums that do not fit go into a "
         "file beside the results. Too little is refused, and the least that works is said.",
     ),
+    register: Kind | None = typer.Option(
+        None, help="Put the files of a case onto its first one before they are stacked: rigid or affine."
+    ),
     fast: bool = typer.Option(
         False,
         "--fast",
         help="Seek structures on a coarse grid, look closely only at the box around them; the labels say so.",
     ),
+    adapt: bool = typer.Option(
+        False,
+        "--adapt",
+        help="Batch norms take part of their statistics from the scan; only where `delineate adapt` has "
+        "measured that it costs nothing at home. The labels say so.",
+    ),
+    cluster: OnCluster = None,
+    cluster_tls: Keys = None,
 ) -> None:
     """Segment new scans: labels on the grid of each scan."""
     from delineate import pipeline
     from delineate.io import Manner
+    from delineate.space import RegistrationRules
 
     show = screen(context)
     how = pipeline.SegmentWishes(
@@ -100,9 +113,16 @@ def command(
         precision=precision.value,
         reading=Manner(straighten=straighten, pet=pet.value, film=film),
         fast=fast,
+        adapt=adapt,
+        register=None if register is None else RegistrationRules(kind=register.value),
         engine=engine.value if engine else None,
         cache=user_cache(),
         memory_gb=memory_gb,
     )
-    for path in pipeline.segment(model, scans, out, how, show):
+    there = cluster_of(cluster, cluster_tls)
+    if there is None:
+        files = pipeline.segment(model, scans, out, how, show)
+    else:
+        files = pipeline.segment_on(there, model, scans, out, how, show)
+    for path in files:
         show.result(str(path))

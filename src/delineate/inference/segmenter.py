@@ -45,6 +45,7 @@ from delineate.inference.ready import Ready
 from delineate.inference.source import Source
 from delineate.inference.stage import Stage
 from delineate.inference.verdict import Verdict, decided
+from delineate.networks.adaptation import Adaptation
 from delineate.networks.build import inputs_of
 from delineate.networks.degraded import Degraded, degraded_note
 from delineate.networks.model import CleanUp, Model, load_network, required
@@ -74,6 +75,7 @@ class Segmenter:
     degraded     what a missing channel costs, where that was measured
     memory_gb    bound for what inference takes beyond the program and its weights; None: none
     scratch      folder for a file of sums, where they do not fit into the bound; None: nowhere
+    adaptation   whether it may adapt to a scan, where that was measured
     fast         whether structures are sought on a coarse grid first, and only their box is looked at closely
     """
 
@@ -90,6 +92,7 @@ class Segmenter:
     scratch: Path | None = None
     fast: bool = False
     degraded: Degraded | None = None
+    adaptation: Adaptation | None = None
 
     def __post_init__(self) -> None:
         needed = required(self.plan)
@@ -150,6 +153,7 @@ class Segmenter:
             scratch=scratch,
             fast=fast,
             degraded=model.degraded,
+            adaptation=model.adaptation,
         )
 
     def segment(

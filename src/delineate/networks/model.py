@@ -5,6 +5,7 @@
       plan.json labels.json cleanup.json what was decided, as records
       calibration.json                   how sure it should be, where that was measured
       degraded.json                      what a missing channel costs, where that was measured
+      adaptation.json                    whether it may adapt to a scan, where that was measured
       CARD.md                            what it is, for people
       3d_fullres/fold_0.safetensors ...  the weights, one file per fold
       3d_fullres/fold_0.xml, .bin ...    instead, networks with int8 layers, for OpenVINO
@@ -34,6 +35,7 @@ from torch import Tensor, nn
 
 from delineate.errors import ModelError, RecordError
 from delineate.io.disk import file_digest, replacing, write_text
+from delineate.networks.adaptation import Adaptation
 from delineate.networks.build import blueprint, inputs_of
 from delineate.networks.degraded import Degraded
 from delineate.networks.facts import Facts
@@ -46,7 +48,7 @@ MANIFEST = "manifest.json"
 VERSION = 1
 RECORDS = ("plan.json", "labels.json", "cleanup.json", "CARD.md")
 CALIBRATION, DEGRADED = "calibration.json", "degraded.json"  # may be there
-COMPRESSION = "compression.json"  # may be there
+COMPRESSION, ADAPTATION = "compression.json", "adaptation.json"  # may be there
 WEIGHTS = re.compile(r"(2d|3d_fullres|3d_lowres|3d_cascade_fullres)/fold_(\d+)\.(safetensors|xml|bin)")
 PRETRAINED = "pretrained encoder"  # the kind of a folder that is no model, `pretrained`
 REPACK = "Copy the model folder from its source again, or make it anew with:  delineate pack RUN MODEL"
@@ -100,6 +102,7 @@ class Model:
     card: str
     calibration: Calibration | None = None
     degraded: Degraded | None = None
+    adaptation: Adaptation | None = None
 
     @classmethod
     def open(cls, folder: Path | str) -> Model:
@@ -124,6 +127,7 @@ class Model:
             card=(folder / "CARD.md").read_text(encoding="utf-8"),
             calibration=_calibration(folder, manifest),
             degraded=Degraded.load(folder / DEGRADED) if DEGRADED in manifest.files else None,
+            adaptation=Adaptation.load(folder / ADAPTATION) if ADAPTATION in manifest.files else None,
         )
         _check_weights(folder, plan, model.folds)
         return model
@@ -254,6 +258,15 @@ def write_calibration(folder: Path, calibration: Calibration) -> Model:
     return Model.open(folder)
 
 
+def write_adaptation(folder: Path, adaptation: Adaptation) -> Model:
+    """Adds to a model whether it may adapt to a scan, in place of what was measured before, and opens it."""
+    model = Model.open(folder)
+    write_text(folder / ADAPTATION, adaptation.to_json())
+    files = model.manifest.files | {ADAPTATION: file_digest(folder / ADAPTATION)}
+    write_text(folder / MANIFEST, model.manifest.but(files=dict(sorted(files.items()))).to_json())
+    return Model.open(folder)
+
+
 def write_quantised(
     folder: Path, model: Model, graphs: Mapping[str, Mapping[int, tuple[bytes, bytes]]]
 ) -> Model:
@@ -356,7 +369,7 @@ def _manifest(folder: Path) -> Manifest:
 
 def _check_names(folder: Path, manifest: Manifest) -> None:
     """Every name is one of ours: so none leads out of the folder, and none is a file that runs code."""
-    ours = {*RECORDS, CALIBRATION, COMPRESSION, DEGRADED}
+    ours = {*RECORDS, ADAPTATION, CALIBRATION, COMPRESSION, DEGRADED}
     foreign = [n for n in manifest.files if n not in ours and not WEIGHTS.fullmatch(n)]
     if foreign:
         raise ModelError(

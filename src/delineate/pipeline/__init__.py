@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from delineate.lazy import lazy
 
 if TYPE_CHECKING:
+    from delineate.pipeline.adapting import measure_adaptation
+    from delineate.pipeline.aligning import AlignWishes, align, register_scans
     from delineate.pipeline.archives import fetch, find, send
     from delineate.pipeline.benching import BenchWishes, bench
     from delineate.pipeline.calibrating import CalibrateWishes, calibrate_folders
+    from delineate.pipeline.cluster import Cluster, prepare_on, segment_on
     from delineate.pipeline.cohort import phantoms
     from delineate.pipeline.comparing import compare_reports
     from delineate.pipeline.compressing import CompressWishes, compress
@@ -33,8 +36,10 @@ if TYPE_CHECKING:
     from delineate.pipeline.wishes import PlanWishes, SegmentWishes, SplitWishes, StartWishes, TrainingWishes
 
 __all__ = [
+    "AlignWishes",
     "BenchWishes",
     "CalibrateWishes",
+    "Cluster",
     "CompressWishes",
     "ConsensusWishes",
     "DeliveryWishes",
@@ -53,6 +58,7 @@ __all__ = [
     "TrainingWishes",
     "Unwatched",
     "Watch",
+    "align",
     "bench",
     "calibrate_folders",
     "check_folder",
@@ -73,14 +79,18 @@ __all__ = [
     "import_dicom",
     "listen",
     "live",
+    "measure_adaptation",
     "pack",
     "phantoms",
     "plan",
     "prepare",
+    "prepare_on",
     "pretrain",
+    "register_scans",
     "report",
     "run",
     "segment",
+    "segment_on",
     "send",
     "stress",
     "train",
@@ -89,9 +99,12 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
+        "aligning": ("AlignWishes", "align", "register_scans"),
+        "adapting": ("measure_adaptation",),
         "archives": ("fetch", "find", "send"),
         "benching": ("BenchWishes", "bench"),
         "calibrating": ("CalibrateWishes", "calibrate_folders"),
+        "cluster": ("Cluster", "prepare_on", "segment_on"),
         "cohort": ("phantoms",),
         "comparing": ("compare_reports",),
         "compressing": ("CompressWishes", "compress"),

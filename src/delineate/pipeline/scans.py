@@ -13,12 +13,13 @@ from delineate.dataset.incoming import incoming
 from delineate.errors import DataError, Error
 from delineate.io import SUFFIXES, read_geometry, suffix_of, write_labels, write_volume
 from delineate.io.disk import write_json
-from delineate.io.manner import Manner
 from delineate.io.write import WRITTEN
+from delineate.pipeline.aligning import stacked
 from delineate.pipeline.belt import carried
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import SegmentWishes
 from delineate.planning import Plan
+from delineate.progress import Progress, silent
 from delineate.space import Volume
 
 if TYPE_CHECKING:
@@ -44,12 +45,26 @@ def segment(
     All cases are tried; those that fail are reported together at the end. Labels made without a channel
     that the model can do without say so, and so does CASE_degraded.json beside them.
     """
+    segmenter = opened(model, out, how, watch)
+    if how.probabilities and segmenter.temperature != 1:
+        watch.say(f"probabilities are at the temperature of the model, {segmenter.temperature:.3f}")
+    channels = tuple(channel.name for channel in segmenter.plan.channels)
+    cases = incoming(scans, channels, segmenter.plan.dispensable)
+    files = outputs(cases, out)
+    with watch.stage("segment") as progress:
+        failed = segment_cases(segmenter, cases, files, how, watch, progress)
+    refuse_failed(failed, len(cases))
+    return tuple(files.values())
+
+
+def opened(model: Path, out: Path, how: SegmentWishes, watch: Watch) -> Segmenter:
+    """The segmenter in a model folder, as wished for; what does not fit into memory lies beside `out`."""
     from delineate.inference import Segmenter
 
     mirror = how.device != "cpu" if how.mirror is None else how.mirror
     engine = _engine(model, how, watch)
     with watch.stage("open the model"):
-        segmenter = Segmenter.open(
+        return Segmenter.open(
             model,
             device=how.device,
             step=how.step,
@@ -62,25 +77,33 @@ def segment(
             memory_gb=how.memory_gb,
             scratch=next(folder for folder in (out, *out.absolute().parents) if folder.is_dir()),
         )
-    if how.probabilities and segmenter.temperature != 1:
-        watch.say(f"probabilities are at the temperature of the model, {segmenter.temperature:.3f}")
-    channels = tuple(channel.name for channel in segmenter.plan.channels)
-    cases = incoming(scans, channels, segmenter.plan.dispensable)
-    files = _outputs(cases, out)
-    _refuse_overwriting(cases, files)
+
+
+def segment_cases(
+    segmenter: Segmenter,
+    cases: Sequence[Case],
+    files: Mapping[str, Path],
+    how: SegmentWishes,
+    watch: Watch,
+    progress: Progress = silent,
+) -> dict[str, str]:
+    """Writes the labels of all cases that can be segmented; why the others cannot, by their ids."""
     line = _Line(segmenter, how, files, watch)
     failed: dict[str, str] = {}
-    with watch.stage("segment") as progress:
-        progress(0, len(cases), cases[0].id if cases else "")
-        outcomes = carried(cases, line.read, line.work, line.write, together=line.has_room)
-        for number, (case, error) in enumerate(outcomes, 1):
-            progress(number, len(cases), case.id)
-            if error is not None:
-                failed[case.id] = str(error)
+    progress(0, len(cases), cases[0].id if cases else "")
+    outcomes = carried(cases, line.read, line.work, line.write, together=line.has_room)
+    for number, (case, error) in enumerate(outcomes, 1):
+        progress(number, len(cases), case.id)
+        if error is not None:
+            failed[case.id] = str(error)
+    return failed
+
+
+def refuse_failed(failed: Mapping[str, str], count: int) -> None:
+    """Raises where cases could not be segmented, and says of each why."""
     if failed:
         lines = "\n".join(f"  {case}: {why.removeprefix(f'{case}: ')}" for case, why in failed.items())
-        raise DataError(f"{len(failed)} of {len(cases)} cases could not be segmented:\n{lines}")
-    return tuple(files.values())
+        raise DataError(f"{len(failed)} of {count} cases could not be segmented:\n{lines}")
 
 
 @dataclass(frozen=True)
@@ -102,13 +125,13 @@ class _Line:
     _told: str = ""
 
     def read(self, case: Case) -> _Scan:
-        scan = _scan(case, self.segmenter.plan, self.how.reading)
+        scan = _scan(case, self.segmenter.plan, self.how)
         return _Scan(self.segmenter.ready(scan), scan.source.notes)
 
     def work(self, case: Case, scan: _Scan) -> Prediction:
         _say_notes(case, scan.notes, self.watch)
         self._tell_memory(case, scan)
-        found = self.segmenter.labelled(scan.ready, probabilities=self.how.probabilities)
+        found = self._labelled(scan.ready)
         for note in found.labels.notes:
             self.watch.say(f"{case.id}: {note}")
         if found.repeated:
@@ -117,6 +140,13 @@ class _Line:
                 f"and were not predicted again"
             )
         return replace(found, labels=replace(found.labels, notes=(*scan.notes, *found.labels.notes)))
+
+    def _labelled(self, ready: Ready) -> Prediction:
+        if not self.how.adapt:
+            return self.segmenter.labelled(ready, probabilities=self.how.probabilities)
+        from delineate.inference.adapt import adapted
+
+        return adapted(self.segmenter, ready, probabilities=self.how.probabilities)
 
     def write(self, case: Case, found: Prediction) -> None:
         file = self.files[case.id]
@@ -208,9 +238,11 @@ def _say_notes(case: Case, notes: Sequence[str], watch: Watch) -> None:
             watch.say(f"{case.id}: {note}")
 
 
-def _scan(case: Case, plan: Plan, manner: Manner) -> Volume:
-    """The scan of a case, its channels named as in the plan."""
+def _scan(case: Case, plan: Plan, how: SegmentWishes) -> Volume:
+    """The scan of a case, its channels named as in the plan, and put onto each other where that is asked for."""
     names = tuple(channel.name for channel in plan.channels)
+    if how.register is not None and len(case.images) == len(names) > 1:
+        return stacked(case, names, how.register, how.reading)
     holder = Dataset(
         name="incoming",
         root=Path(),
@@ -220,10 +252,17 @@ def _scan(case: Case, plan: Plan, manner: Manner) -> Volume:
         cases=(case,),
         optional=plan.dispensable,
     )
-    return holder.scan(case, manner)
+    return holder.scan(case, how.reading)
 
 
-def _outputs(cases: Sequence[Case], out: Path) -> dict[str, Path]:
+def outputs(cases: Sequence[Case], out: Path) -> dict[str, Path]:
+    """The label file of each case, by its id; none of them is a file that is read."""
+    files = _named(cases, out)
+    _refuse_overwriting(cases, files)
+    return files
+
+
+def _named(cases: Sequence[Case], out: Path) -> dict[str, Path]:
     ids = [case.id for case in cases]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:

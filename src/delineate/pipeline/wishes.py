@@ -161,6 +161,7 @@ class SegmentWishes:
     reading    how DICOM series are read where there is a choice
     register   put the files of a case onto its first one before they are stacked; None: they lie right
     fast       seek structures on a coarse grid, and look closely only at the box around them
+    adapt      mix statistics of each scan into batch norms, where the model was measured to bear it
     engine     what computes networks; None: torch, or openvino for int8 networks; "auto": the fastest on this
                machine, which is measured once
     cache      a folder for what engines make of networks, and for which is fastest; None: made every time
@@ -175,6 +176,7 @@ class SegmentWishes:
     precision: Precision = "auto"
     reading: Manner = PLAIN
     fast: bool = False
+    adapt: bool = False
     register: RegistrationRules | None = None
     engine: EngineWish | None = None
     cache: Path | None = None

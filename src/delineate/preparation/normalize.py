@@ -1,7 +1,7 @@
 """Normalise: intensities as the network expects them, by the rule that the plan has for each channel.
 
 The numbers of rule "ct", and landmarks where histograms are matched, are the training set's and stand in the
-plan; all other rules look at nothing but the scan itself. So no scan ever changes how another one is normalised.
+plan; all other rules look at nothing but the scan itself. So no scan changes how another one is normalised.
 Source: Isensee 2021, doi:10.1038/s41592-020-01008-z, Methods, "intensity normalization".
 """
 
