@@ -19,7 +19,7 @@ $(BIN)/.core: pyproject.toml constraints.txt
 	touch $@
 
 $(BIN)/.dev: $(BIN)/.core
-	$(PIP) install -c constraints.txt -e ".[dicom,tiff,track,dev]"
+	$(PIP) install -c constraints.txt -e ".[dicom,tiff,track,export,cluster,dev]"
 	touch $@
 
 $(DEMO)/heads:

@@ -307,6 +307,7 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "resuming-and-editing-plans.md": ("heads",),
     "segment-new-scans.md": ("work", "one_channel", "scan", "series", "new"),
     "choose-hardware.md": ("heads",),
+    "engines-and-compression.md": ("one_channel", "scan", "Task04_Hippocampus"),
     "nnunet-models.md": ("RESULTS", "scan"),
     "monai-bundles.md": ("BUNDLE", "scan"),
     "time-budget.md": ("heads",),
