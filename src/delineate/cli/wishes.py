@@ -13,7 +13,7 @@ import typer
 from delineate.errors import PlanError
 
 if TYPE_CHECKING:
-    from delineate.pipeline import StartWishes
+    from delineate.pipeline import Cluster, StartWishes
     from delineate.planning import ConfigurationName, NetworkName
 
 
@@ -175,6 +175,24 @@ def share_in(text: str, option: str) -> float:
     return number
 
 
+OnCluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="URL",
+        help="Divide the cases among the workers of a Dask scheduler: tcp://HOST:PORT (extra: cluster).",
+    ),
+]
+Keys = Annotated[
+    Path | None,
+    typer.Option(
+        "--cluster-tls",
+        metavar="DIR",
+        help="ca.pem, cert.pem and key.pem for a scheduler at tls://HOST:PORT.",
+    ),
+]
+
+
 def by_hand(settings: Sequence[str]) -> dict[str, Any]:
     """Assignments like `batch=4` or `training.schedule=cosine` as path -> value."""
     result = {}
@@ -236,6 +254,17 @@ def column_with_edges(word: str) -> tuple[str, tuple[float, ...]]:
     """A column that divides cases: "site", or "age=40,65" with the edges at which numbers are cut."""
     name, _, edges = word.partition("=")
     return name, tuple(number_in(edge, "--by", word) for edge in edges.split(",") if edge)
+
+
+def cluster_of(address: str | None, tls: Path | None) -> Cluster | None:
+    """The cluster that is asked for, if one is."""
+    if address is None:
+        if tls is not None:
+            raise typer.BadParameter("keys are for a cluster: say which one with --cluster")
+        return None
+    from delineate.pipeline import Cluster
+
+    return Cluster(address, tls)
 
 
 def number_in(text: str, option: str, word: str) -> float:

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,21 +64,50 @@ def prepare(
 
     Where cases fail the others are prepared all the same, and DataError says of each failed case why.
     """
-    _check_fit(dataset, plan)
-    chosen = _with_previous(plan) if names is None else tuple(names)
-    stores = {name: Path(folder) / store_name(plan, name) for name in chosen}
-    for store in set(stores.values()):
-        _sweep(store)
+    stores = swept(dataset, plan, folder, names)
     work = _Work(dataset, plan, {store.name: store for store in stores.values()}, _Room(memory_gb))
     with threadpool_limits(1, user_api="blas"):  # the cases are the parallelism
         failed = _done(work, workers or os.cpu_count() or 1, progress)
+    refuse_failed(failed, len(dataset.cases), folder)
+    return {name: Store.open(store) for name, store in stores.items()}
+
+
+def prepare_case(
+    dataset: Dataset, plan: Plan, folder: Path | str, case: str, *, names: Sequence[str] | None = None
+) -> None:
+    """Prepares one case as `prepare` does all of them, for who divides the cases himself (`swept` before).
+
+    What is there already is kept; two that prepare the same case at once write the same.
+    """
+    stores = {store.name: store for store in _stores(plan, folder, names).values()}
+    with threadpool_limits(1, user_api="blas"):
+        _prepare_case(_Work(dataset, plan, stores, _Room(math.inf)), dataset.case(case))
+
+
+def swept(
+    dataset: Dataset, plan: Plan, folder: Path | str, names: Sequence[str] | None = None
+) -> dict[str, Path]:
+    """The folder of each configuration, made and without what killed processes left; nobody writes there."""
+    _check_fit(dataset, plan)
+    stores = _stores(plan, folder, names)
+    for store in set(stores.values()):
+        _sweep(store)
+    return stores
+
+
+def _stores(plan: Plan, folder: Path | str, names: Sequence[str] | None) -> dict[str, Path]:
+    chosen = _with_previous(plan) if names is None else tuple(names)
+    return {name: Path(folder) / store_name(plan, name) for name in chosen}
+
+
+def refuse_failed(failed: Mapping[str, str], count: int, folder: Path | str) -> None:
+    """Raises where cases could not be prepared, and says of each why."""
     if failed:
         lines = "\n".join(f"  {case}: {why}" for case, why in sorted(failed.items()))
         raise DataError(
-            f"{len(failed)} of {len(dataset.cases)} cases could not be prepared:\n{lines}\n"
+            f"{len(failed)} of {count} cases could not be prepared:\n{lines}\n"
             f"  Mend them or take them out of the dataset, and run again: the others are kept in {folder}."
         )
-    return {name: Store.open(store) for name, store in stores.items()}
 
 
 def store_name(plan: Plan, name: str) -> str:
