@@ -3,7 +3,7 @@
     peer_training.py WORK STEPS DEVICE WARM
 
 Its trainer is nnU-Net's own for one epoch, without the validation at the end. Prints JSON: seconds a step
-after the first WARM, the share of them in which it waited for a batch, and the plan's batch and patch (i, j, k).
+after the first WARM, the share of them in which it waited for a batch, and the batch and patch of the plan.
 """
 
 import json
