@@ -17,6 +17,11 @@ def command(
     layout: str | None = typer.Option(None, help="Read the folder as this layout instead of recognising it."),
     splits: Path | None = typer.Option(None, help="Own folds (JSON): also look for leaks between them."),
     workers: int | None = typer.Option(None, min=1, help="Cases read at the same time."),
+    alignment: bool = typer.Option(
+        False,
+        "--alignment",
+        help="Also whether the sequences of each case lie on each other (a second each).",
+    ),
     as_json: bool = typer.Option(False, "--json", help="The report as JSON."),
 ) -> None:
     """Every problem of every case, leakage included; exit 1 if any stops training."""
@@ -25,7 +30,7 @@ def command(
     show = screen(context)
     with show.stage("check") as progress:
         report = pipeline.check_folder(
-            dataset, layout=layout, splits=splits, workers=workers, progress=progress
+            dataset, layout=layout, splits=splits, workers=workers, alignment=alignment, progress=progress
         )
     if as_json:
         show.json(report.model_dump(mode="json"))

@@ -13,6 +13,7 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
+from delineate.dataset.alignment import apart
 from delineate.dataset.case import Case
 from delineate.dataset.dataset import (
     Dataset,
@@ -100,11 +101,14 @@ def check(
     *,
     splits: Splits | None = None,
     workers: int | None = None,
+    alignment: bool = False,
     progress: Progress = silent,
 ) -> CheckReport:
     """Every problem of a dataset: files, grids, values, numbers of examples, leakage.
 
     Reads every image and label map once, `workers` cases at a time.
+
+    alignment  also whether the channels of a case lie on each other: a second or so for each of them
     """
     cases = (*dataset.cases, *dataset.unlabelled)
     examined: list[Examined] = []
@@ -117,6 +121,7 @@ def check(
         *_orphans(dataset, examined),
         *(problem for one in examined for problem in one.problems),
         *_numbers(dataset, examined),
+        *(_apart(dataset, progress) if alignment else ()),
         *_optional(dataset),
         *_alike_names(cases),
         *_spacings(examined),
@@ -366,6 +371,13 @@ def _numbers(dataset: Dataset, examined: Sequence[Examined]) -> Iterator[Problem
                 "hardly learnt, and a fold may have none to judge by.",
                 "Label more cases that show it, merge it with another label, or leave it out.",
             )
+
+
+def _apart(dataset: Dataset, progress: Progress) -> Iterator[Problem]:
+    cases = (*dataset.cases, *dataset.unlabelled)
+    for done, case in enumerate(cases, 1):
+        yield from apart(dataset, case)
+        progress(done, len(cases), f"{case.id}, alignment")
 
 
 def _optional(dataset: Dataset) -> Iterator[Problem]:

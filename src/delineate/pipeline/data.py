@@ -14,14 +14,19 @@ def check_folder(
     layout: str | None = None,
     splits: Path | None = None,
     workers: int | None = None,
+    alignment: bool = False,
     progress: Progress = silent,
 ) -> CheckReport:
-    """Every problem of a dataset on disk; with `splits`, also what leaks between their sides."""
+    """Every problem of a dataset on disk; with `splits`, also what leaks between their sides.
+
+    alignment  also whether the channels of each case lie on each other
+    """
     dataset = Dataset.open(path, layout=layout)
     return check(
         dataset,
         splits=None if splits is None else Splits.read(splits, dataset),
         workers=workers,
+        alignment=alignment,
         progress=progress,
     )
 
