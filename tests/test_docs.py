@@ -323,6 +323,8 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "compare-two-models.md": ("references", "predicted_old", "predicted_newer", "other"),
     "how-many-cases.md": ("measured",),
     "clinical-gate.md": ("livers", "found", "second_reader"),
+    "compare-networks.md": ("heads",),
+    "domain-shift.md": ("heads",),
     "stress.md": ("work", "validation"),
     "subgroups.md": ("livers", "found", "people"),
     "calibration.md": ("work", "validation", "probabilities"),
