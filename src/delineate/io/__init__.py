@@ -14,7 +14,7 @@ from delineate.io.read import (
     read_volume,
     suffix_of,
 )
-from delineate.io.write import write_labels, write_volume
+from delineate.io.write import write_labels, write_objects, write_volume
 from delineate.lazy import lazy
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = [
     "split_series",
     "suffix_of",
     "write_labels",
+    "write_objects",
     "write_volume",
 ]
 

@@ -43,6 +43,12 @@ def write_labels(labels: LabelMap, path: Path | str) -> None:
     _write(path, labels.array.astype(_kind(labels, path), copy=False), labels.geometry, labels.notes)
 
 
+def write_objects(ids: npt.NDArray[np.integer[Any]], geometry: Geometry, path: Path | str) -> None:
+    """Writes the ids (i, j, k) of single objects as the smallest unsigned integers that hold them."""
+    path, most = Path(path), int(ids.max(initial=0))
+    _write(path, ids.astype(np.min_scalar_type(most)), geometry)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns a full disk, a missing permission and the like into a DataError that names the file."""

@@ -182,7 +182,7 @@ class Judge:
             cases = [case for case, its_fold in self.cases.items() if its_fold == fold]
             folder = self.run.fold("+".join(candidate), fold) / "predictions"
             digest = fold_digest(self.run, self.plan, candidate, fold)
-            _forget_other(folder, digest)
+            forget_other(folder, digest)
             missing = [case for case in cases if not self.prediction_file(candidate, case).is_file()]
             if not missing:
                 continue
@@ -214,7 +214,7 @@ class Judge:
         return tuple(notes)
 
 
-def _forget_other(folder: Path, digest: str) -> None:
+def forget_other(folder: Path, digest: str) -> None:
     """Removes predictions that other weights made."""
     note = folder / "made_from.json"
     if note.is_file() and note.read_text(encoding="utf-8").strip() == f'"{digest}"':

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from delineate.dataset import Dataset
 from delineate.errors import RunError
-from delineate.evaluation import Report
+from delineate.evaluation import InstanceReport, Report
 from delineate.io.disk import sweep_beside
 from delineate.networks import Degraded, Facts, Score, card, required, write_model
 from delineate.pipeline.fold import WEIGHTS
 from delineate.pipeline.judge import CHOICE, Choice
 from delineate.pipeline.missing import measured_missing
+from delineate.pipeline.object_judge import REPORT as OBJECTS
 from delineate.pipeline.run_folder import Run
 from delineate.pipeline.start import StartRecord, start_of
 from delineate.planning import Plan
@@ -24,6 +25,7 @@ from delineate.training import HISTORY
 from delineate.training.history import read
 
 SHOWN = {"dice": ("Dice", ""), "hd95": ("HD95", "mm")}
+SHOWN_OF_OBJECTS = ("pq", "aji", "ap_ranked", "ap_ranked@0.5")  # of all objects in one pool
 
 
 def write_package(run: Run, folder: Path) -> Path:
@@ -37,8 +39,7 @@ def write_package(run: Run, folder: Path) -> Path:
     choice = Choice.load(run.folder / CHOICE)
     plan = run.plan().but(use=choice.use)
     weights = {name: dict(_trained(run, name, plan)) for name in required(plan)}
-    report = Report.load(run.evaluation / "report.json")
-    facts = _facts(run, plan, run.dataset(), report, choice)
+    facts = _facts(run, plan, run.dataset(), choice)
     folds = {name: tuple(sorted(found)) for name, found in weights.items()}
     degraded = measured_missing(run, choice.use)
     write_model(
@@ -79,7 +80,8 @@ def _minutes(run: Run, name: str, plan: Plan) -> float:
     return sum(row[-1].elapsed_s / 60 for row in rows if row)
 
 
-def _facts(run: Run, plan: Plan, dataset: Dataset, report: Report, choice: Choice) -> Facts:
+def _facts(run: Run, plan: Plan, dataset: Dataset, choice: Choice) -> Facts:
+    scores, warnings = _measured(run, plan)
     groups = {case.group for case in dataset.cases}
     sites = {case.site for case in dataset.cases if case.site}
     start = start_of(run)
@@ -96,8 +98,8 @@ def _facts(run: Run, plan: Plan, dataset: Dataset, report: Report, choice: Choic
             "data": run.record().digest(),
             **({} if start is None else {"start": start.sha256}),
         },
-        scores=tuple(_scores(report)),
-        limits=(*choice.notes, *_begun(start), *report.warnings),
+        scores=scores,
+        limits=(*choice.notes, *_begun(start), *warnings),
     )
 
 
@@ -107,6 +109,29 @@ def _begun(start: StartRecord | None) -> Iterator[str]:
         yield f"It began with the weights of the {start.kind} {start.dataset} ({start.sha256[:12]})."
         for line in start.warnings(named=False):
             yield f"{line[0].upper()}{line[1:]}."
+
+
+def _measured(run: Run, plan: Plan) -> tuple[tuple[Score, ...], tuple[str, ...]]:
+    """The figures of the report, and what it warns of."""
+    if plan.finds_objects:
+        return tuple(_object_scores(InstanceReport.load(run.folder / OBJECTS))), ()
+    report = Report.load(run.evaluation / "report.json")
+    return tuple(_scores(report)), report.warnings
+
+
+def _object_scores(report: InstanceReport) -> Iterator[Score]:
+    for structure in report.structures:
+        for summary in (report.summary(metric, structure) for metric in SHOWN_OF_OBJECTS):
+            value = summary.pooled
+            if value.value is not None:
+                yield Score(
+                    structure=structure,
+                    metric=summary.title,
+                    mean=value.value,
+                    low=value.low,
+                    high=value.high,
+                    cases=len(report.cases),
+                )
 
 
 def _scores(report: Report) -> Iterator[Score]:

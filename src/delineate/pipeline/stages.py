@@ -21,9 +21,10 @@ from delineate.dataset import (
     make_splits,
 )
 from delineate.errors import DataError, PlanError, RunError
-from delineate.evaluation import Report, Rules
+from delineate.evaluation import InstanceReport, Report, Rules
 from delineate.networks import Degraded
 from delineate.pipeline.judge import Judge
+from delineate.pipeline.object_judge import ObjectJudge
 from delineate.pipeline.package import write_package
 from delineate.pipeline.page import write_page
 from delineate.pipeline.run_folder import Run
@@ -50,7 +51,7 @@ def run(
     *,
     layout: str | None = None,
     tensorboard: bool = False,
-) -> Report:
+) -> Report | InstanceReport:
     """Everything from a folder of labelled scans to a packed model; goes on where it was left."""
     made = plan(dataset, folder, wishes, watch, layout=layout)
     watch.say(f"plan: {_in_words(made)}; why: {folder / 'plan.json'}")
@@ -168,10 +169,19 @@ def _begin(run: Run, start: StartWishes, watch: Watch) -> None:
         run.save("plan.json", start.changed(plan))
 
 
-def evaluate(folder: Path, watch: Watch, *, device: str = "cpu", rules: Rules | None = None) -> Report:
-    """Segments each fold's validation cases, measures them, and chooses the best configuration."""
+def evaluate(
+    folder: Path, watch: Watch, *, device: str = "cpu", rules: Rules | None = None
+) -> Report | InstanceReport:
+    """Segments each fold's validation cases, measures them, and chooses the best configuration.
+
+    Of a network that finds single objects, these are measured; `rules` are about labels, and not used then.
+    """
     opened = Run.open(folder)
     with opened.locked():
+        if opened.plan().finds_objects:
+            return ObjectJudge(
+                opened, opened.plan(), opened.dataset(), opened.splits(), device, watch
+            ).verdict()
         judge = Judge(
             opened, opened.plan(), opened.dataset(), opened.splits(), device, watch, rules or Rules()
         )

@@ -133,7 +133,7 @@ class _Measure:
                 ratios=self.ratios,
                 compared=COMPARED,
                 proposals=_power(3 * crowd, 128, 1024),
-                regions=_power(crowd, 32, 256),
+                regions=_power(crowd, 64, 256),
                 objects=_power(2 * crowd, 64, 1024),
             ),
         )

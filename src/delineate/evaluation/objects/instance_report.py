@@ -37,7 +37,7 @@ from delineate.record import Record
 Load = Callable[[str], tuple[InstanceMap, InstanceMap]]  # case -> reference, prediction
 
 SEED = 20211  # of the bootstrap where no generator is given: the same report twice
-TABLE = ("pq", "dq", "sq", "aji", "aji_plus", "f1@0.5", "ap", "ap_ranked", "voxel_dice")
+TABLE = ("pq", "dq", "sq", "aji", "aji_plus", "f1@0.5", "ap", "ap_ranked", "ap_ranked@0.5", "voxel_dice")
 COUNTED = ("reference", "prediction", "found", "missed", "invented", "merged", "split")
 
 
