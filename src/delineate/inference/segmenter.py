@@ -30,6 +30,7 @@ import torch
 from torch import nn
 
 from delineate.errors import ModelError
+from delineate.inference.chances import Chances
 from delineate.inference.cleanup import cleaned
 from delineate.inference.engines import Engine, EngineWish, Runtime, choose, made_for
 from delineate.inference.fast import fast_verdict
@@ -95,6 +96,11 @@ class Segmenter:
     adaptation: Adaptation | None = None
 
     def __post_init__(self) -> None:
+        if self.plan.finds_objects:
+            raise ModelError(
+                f"this model ({self.plan.configuration().network.kind}) finds single objects, and gives no "
+                "label for each voxel. Use Finder, or:  delineate segment MODEL SCAN -o OUT"
+            )
         needed = required(self.plan)
         missing = [name for name in needed if not self.networks.get(name)]
         if missing:
@@ -363,6 +369,10 @@ class Segmenter:
             batch=self.batch or predict.batch(configuration.patch),
             step=self.step,
             across=configuration.sampling.across,
+            middle=configuration.sampling.middle,
+            chances=Chances(exclusive=self.plan.labels.exclusive)
+            if configuration.sampling.reads == "probabilities"
+            else None,
         )
 
     def _load(self, name: str, cropped: Geometry) -> Load:

@@ -8,6 +8,8 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
+from delineate.inference.blend import Middle
+from delineate.inference.chances import Chances
 from delineate.inference.head import Head, Told
 from delineate.inference.layout import Layout
 from delineate.inference.planes import Across, Planes, PlaneSource
@@ -27,6 +29,8 @@ class Stage:
     batch     windows predicted at once
     across    thick slices: the nearest one, or interpolated
     scratch   folder of the file that sums are kept in; None: in memory
+    middle    of a window, about which it is trusted most
+    chances   what makes probabilities of logits, where those are brought onto the scan; else logits are
     """
 
     name: str
@@ -39,6 +43,8 @@ class Stage:
     across: Across = "nearest"
     head: Head | None = None
     scratch: Path | None = None
+    chances: Chances | None = None
+    middle: Middle = "between"
 
     @cached_property
     def repeats(self) -> Repeats:
@@ -61,6 +67,11 @@ class Stage:
             done,
             repeats=self.repeats,
             scratch=self.scratch,
+            middle=self.middle,
         )
+        if self.chances is not None:
+            logits = stream if self.head is None else Told(stream, self.head)
+            likely = Planes(self.chances.of(logits), self.geometry, grid, axis, self.across)
+            return self.chances.undone(likely)
         planes = Planes(stream, self.geometry, grid, axis, self.across)
         return planes if self.head is None else Told(planes, self.head)

@@ -352,11 +352,16 @@ class Sampling(Record):
     keeps   the extent: outer faces stay, the spacing gives way to whole voxels; or the first_voxel: its
             centre stays and the spacing is exact
     across  thick slices (spacings that differ threefold): the nearest one, or interpolated like the rest
+    reads   what is interpolated on the way back to the scan: logits, or probabilities
+    middle  of a window, about which its weights are a Gaussian: between voxels where the edge is even, or as
+            nnU-Net has it: the voxel after, nothing beyond four sd, weights in float16
     """
 
     order: Literal[1, 3] = 3
     keeps: Literal["extent", "first_voxel"] = "extent"
     across: Literal["nearest", "interpolated"] = "nearest"
+    reads: Literal["logits", "probabilities"] = "logits"
+    middle: Literal["between", "voxel"] = "between"
 
 
 class Configuration(Record):
@@ -487,6 +492,9 @@ class Training(Record):
     thaw_after: Probability = 1.0  # share of the training after which it learns too; 1 is never
     encoder_rate: Positive = 1.0  # of the learning rate, for the encoder
     foreground: Probability = 0.33  # share of the patches of a batch that must hold foreground
+    patches: Literal["foreground", "classes"] = "foreground"  # classes: background is one of them
+    targets: Literal["reference", "raters"] = "reference"  # raters: the share of them who said so
+    pseudo_weight: Annotated[float, Field(gt=0, le=1)] = 1.0  # how often labels of models are drawn
     channel_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of each channel of each sample; one stays
     clip: Positive = 12.0  # gradient norm
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # weight averaging: decay per step, 0 is off

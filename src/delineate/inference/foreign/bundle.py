@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from delineate.dataset.listing import read_json
 from delineate.errors import ModelError
 from delineate.inference.foreign.bundle_config import BundleConfig, Step
 from delineate.inference.foreign.bundle_networks import spec_of, translated
-from delineate.inference.foreign.bundle_steps import Preprocessing, Reading, regions_of
+from delineate.inference.foreign.bundle_steps import Postprocessing, Preprocessing, Reading
 from delineate.io.disk import file_digest
 from delineate.networks import Facts, Model, blueprint, card, inputs_of, write_model
 from delineate.planning.plan import Augmentation, ChannelPlan, Configuration, Plan, Training
@@ -67,7 +68,8 @@ def import_monai(bundle: Path | str, model: Path | str, *, weights: str = "model
 
 def _plan(config: BundleConfig, step: Step, meaning: Mapping[str, Any], bundle: Path) -> Plan:
     channels, names = _channels(step, meaning, bundle)
-    reading = Reading(len(channels)).all(config.steps("preprocessing"))
+    after = Postprocessing.of(config.steps("postprocessing"))
+    reading = replace(Reading(len(channels)).all(config.steps("preprocessing")), reads=after.reads)
     if reading.spacing is None:
         raise ModelError(
             f"{config.path}: preprocessing has no Spacingd: the size of the voxels that the network learnt "
@@ -76,7 +78,7 @@ def _plan(config: BundleConfig, step: Step, meaning: Mapping[str, Any], bundle: 
     return Plan(
         dataset=str(meaning.get("name") or bundle.resolve().name),
         fingerprint=REASON,
-        labels=_labels(names, config, bundle, outputs=int(step["out_channels"])),
+        labels=_labels(names, bundle, independent=after.independent),
         channels=tuple(ChannelPlan(name=name, normalization=reading.normalization) for name in channels),
         orientation=reading.orientation,
         crop_to_nonzero=False,
@@ -136,18 +138,18 @@ def _channels(
     return inputs, outputs
 
 
-def _labels(names: tuple[str, ...], config: BundleConfig, bundle: Path, *, outputs: int) -> LabelSchema:
+def _labels(names: tuple[str, ...], bundle: Path, *, independent: bool) -> LabelSchema:
     """Classes of which one wins; or a single region, where the one output has a sigmoid."""
-    if not regions_of(config.steps("postprocessing")):
-        if outputs < 2 or names[0].lower() != "background":
+    if not independent:
+        if len(names) < 2 or names[0].lower() != "background":
             raise ModelError(
-                f"{bundle}: the first of {outputs} classes is {names[0]!r}; expected background and one "
+                f"{bundle}: the first of {len(names)} classes is {names[0]!r}; expected background and one "
                 "structure or more."
             )
         return LabelSchema.of(*names[1:])
-    if outputs > 1:
+    if len(names) > 1:
         raise ModelError(
-            f"{bundle}: has {outputs} outputs that may overlap (a sigmoid each): which label each of them "
+            f"{bundle}: has {len(names)} outputs that may overlap (a sigmoid each): which label each of them "
             "paints is not said in the bundle, so it cannot be imported."
         )
     only = Label(value=1, name=names[0])
@@ -184,7 +186,6 @@ def _facts(bundle: Path, file: Path, meaning: Mapping[str, Any]) -> Facts:
         limits=(
             f"Trained with MONAI on {source} and imported; it was not measured here.",
             "How many cases it learnt from is not known here; one is counted.",
-            "Windows are spread evenly and blended by a Gaussian, which the bundle may do otherwise; "
-            "logits, not probabilities, are read on the scan's grid.",
+            "Windows are spread evenly and blended by a Gaussian, which the bundle may do otherwise.",
         ),
     )

@@ -39,11 +39,12 @@ class Preprocessing:
     spacing: Spacing | None = None
     rules: tuple[Normalization, ...] = ()
     normalized: Literal["scanned", "resampled"] = "resampled"
+    reads: Literal["logits", "probabilities"] = "logits"
 
     @property
     def sampling(self) -> Sampling:
         """MONAI's `Spacing`, with its defaults."""
-        return Sampling(order=1, keeps="first_voxel", across="interpolated")
+        return Sampling(order=1, keeps="first_voxel", across="interpolated", reads=self.reads)
 
     @property
     def normalization(self) -> Normalization:
@@ -142,31 +143,47 @@ class Reading:
         return replace(self.found, rules=(*self.found.rules, rule))
 
 
-def regions_of(steps: Iterable[Step]) -> bool:
-    """Whether outputs are independent (a sigmoid each), rather than classes of which one wins.
+@dataclass(frozen=True)
+class Postprocessing:
+    """What is made of logits.
 
-    Raises:
-        ModelError: what is done with the logits is not what is done here.
+    independent  outputs with a sigmoid each, rather than classes of which one wins
+    reads        what is brought onto the scan's voxels
     """
-    independent = chosen = False
-    for step in steps:
-        match step.name:
-            case "Activationsd":
-                independent = independent or bool(step.given.get("sigmoid", False))
-            case "AsDiscreted":
-                independent = independent or "threshold" in step.given
-                chosen = True
-                _check_threshold(step)
-            case "Invertd" | "SaveImaged" | "EnsureTyped":
-                pass
-            case _:
-                raise ModelError(
-                    f"{step.where}: {step.name} changes labels after the network, which an imported model "
-                    "would not do. Disable it in the file (_disabled_: true) to import without it."
-                )
-    if not chosen:
-        raise ModelError("the bundle's postprocessing has no AsDiscreted: it gives no labels.")
-    return independent
+
+    independent: bool = False
+    reads: Literal["logits", "probabilities"] = "logits"
+
+    @classmethod
+    def of(cls, steps: Iterable[Step]) -> Postprocessing:
+        """What the transforms come to.
+
+        Raises:
+            ModelError: something else is done with the logits than can be done here.
+        """
+        independent = activated = chosen = False
+        reads: Literal["logits", "probabilities"] = "logits"
+        for step in steps:
+            match step.name:
+                case "Activationsd":
+                    independent = independent or bool(step.given.get("sigmoid", False))
+                    activated = True
+                case "AsDiscreted":
+                    independent = independent or "threshold" in step.given
+                    chosen = True
+                    _check_threshold(step)
+                case "Invertd":
+                    reads = "probabilities" if activated else "logits"
+                case "SaveImaged" | "EnsureTyped":
+                    pass
+                case _:
+                    raise ModelError(
+                        f"{step.where}: {step.name} changes labels after the network, which an imported "
+                        "model would not do. Disable it in the file (_disabled_: true) to import without it."
+                    )
+        if not chosen:
+            raise ModelError("the bundle's postprocessing has no AsDiscreted: it gives no labels.")
+        return cls(independent, reads)
 
 
 def _check_threshold(step: Step) -> None:

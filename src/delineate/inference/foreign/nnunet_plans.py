@@ -24,7 +24,7 @@ from delineate.planning import (
     Plan,
     Training,
 )
-from delineate.planning.plan import STORED
+from delineate.planning.plan import STORED, Sampling
 from delineate.space import LabelSchema
 
 CONFIGURATIONS = get_args(ConfigurationName)
@@ -145,6 +145,7 @@ class Meaning:
             network=spec,
             batch_dice=bool(raw.get("batch_dice", False)),
             previous=self._previous(raw),
+            sampling=Sampling(middle="voxel"),
         )
 
     def _inherited(self, name: str) -> dict[str, Any]:
