@@ -136,3 +136,14 @@ def test_sweeping_beside_a_path_removes_only_what_was_left_of_it(tmp_path):
     other.mkdir()
     disk.sweep_beside(model)
     assert there(tmp_path) == sorted(["model", other.name])
+
+
+def test_sweeping_of_some_files_removes_only_what_was_left_of_them(tmp_path):
+    labels = [tmp_path / "out" / "a.nii.gz", tmp_path / "out" / "b.nii.gz", tmp_path / "none" / "c.nii.gz"]
+    labels[0].parent.mkdir()
+    labels[0].write_text("whole")
+    half, other = disk._beside(labels[1]), disk._beside(tmp_path / "out" / "theirs.nii.gz")
+    half.write_text("half")
+    other.write_text("half")
+    disk.sweep_of(labels)
+    assert there(tmp_path / "out") == sorted(["a.nii.gz", other.name])

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,15 @@ def sweep_beside(path: Path) -> None:
     for left in [other for other in path.parent.iterdir() if is_partial(other)]:
         if left.name.endswith(f"{PARTIAL}-{path.name[-MOST:]}"):
             _remove(left)
+
+
+def sweep_of(files: Collection[Path]) -> None:
+    """Removes what killed processes left of any of these files; nobody may be writing them."""
+    names = {(file.parent, file.name[-MOST:]) for file in files}
+    for folder in {file.parent for file in files if file.parent.is_dir()}:
+        for left in [path for path in folder.iterdir() if is_partial(path)]:
+            if (folder, left.name.partition(f"{PARTIAL}-")[2]) in names:
+                _remove(left)
 
 
 def is_partial(path: Path) -> bool:

@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 
 from delineate.dataset.incoming import incoming
 from delineate.errors import ArchiveError, DataError, MissingPackage
+from delineate.io.disk import sweep_of
 from delineate.pipeline.cluster_work import Answer, CaseJob, ScanJob, prepare_one, segment_scan
 from delineate.pipeline.run_folder import Run
-from delineate.pipeline.scans import outputs, refuse_failed
+from delineate.pipeline.scans import outputs, probabilities_file, refuse_failed
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import SegmentWishes
 
@@ -103,6 +104,7 @@ def segment_on(
         for case in cases
     )
     failed = _done(cluster, segment_scan, jobs, len(cases), "segment", watch)
+    sweep_of([*files.values(), *(probabilities_file(file) for file in files.values())])
     refuse_failed(failed, len(cases))
     return tuple(files.values())
 
@@ -159,7 +161,8 @@ def _answers(client: Client, work: Callable[[Job], Answer], jobs: Iterable[Job])
         return future
 
     threads = sum(client.nthreads().values())
-    done = as_completed([submitted(job) for job in islice(waiting, AHEAD + 4 * threads)])
+    first = [submitted(job) for job in islice(waiting, AHEAD + 4 * threads)]
+    done = as_completed(first, loop=client.loop)
     for future in done:
         case = cases.pop(future.key)
         error = future.exception() if future.status != "finished" else None
