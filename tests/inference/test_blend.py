@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data.utils import compute_importance_map
+from scipy import ndimage
 
 from delineate.inference import importance, steps
 from delineate.inference.blend import FLOOR, Slab
@@ -16,6 +18,19 @@ EVERY = slice(None)
 def test_importance_is_monais_gaussian(patch):
     theirs = compute_importance_map(patch, mode="gaussian", sigma_scale=0.125, dtype=torch.float32)
     assert torch.allclose(importance(patch), theirs.clamp(min=FLOOR), atol=1e-6)
+
+
+@pytest.mark.parametrize("patch", [(16, 24, 10), (7, 9, 1), (32, 48), (40, 56, 40)])
+def test_weights_about_a_voxel_are_nnunets(patch):
+    """A point in the voxel after the middle, blurred; in float16, the least positive weight instead of 0."""
+    point = np.zeros(patch)
+    point[tuple(n // 2 for n in patch)] = 1
+    blurred = ndimage.gaussian_filter(point, [n / 8 for n in patch], mode="constant")
+    theirs = (10 * blurred / blurred.max()).astype(np.float16)
+    theirs[theirs == 0] = theirs[theirs > 0].min()
+    ours = importance(patch, "voxel").numpy()
+    assert np.allclose(ours, theirs.astype(np.float32), rtol=2e-3, atol=6e-8)
+    assert (ours > 0).all()
 
 
 def test_importance_is_the_same_from_all_sides():

@@ -7,22 +7,42 @@ precision they lose what bf16 logits still say, and are slower on a CPU.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from delineate.inference.scratch import Scratch
 
 SIGMA = 1 / 8  # of the patch; Isensee 2021, doi:10.1038/s41592-020-01008-z, Methods
+Middle = Literal["between", "voxel"]
 FLOOR = 1e-3  # smallest weight: no corner is decided by rounding; as MONAI's sliding window
 
 
-def importance(patch: tuple[int, ...]) -> Tensor:
-    """The weight of each voxel of a window: 1 in the middle, mirror-symmetric, nowhere below `FLOOR`."""
+def importance(patch: tuple[int, ...], middle: Middle = "between") -> Tensor:
+    """The weight of each voxel of a window: 1 in the middle, mirror-symmetric, nowhere below `FLOOR`.
+
+    middle  "voxel" gives nnU-Net's weights, for its models: where windows disagree, so do the weights
+    """
+    if middle == "voxel":
+        return _of_nnunet(patch)
     weights = torch.ones(1)
     for size in patch:
         from_middle = torch.arange(size) - (size - 1) / 2
         weights = weights[..., None] * torch.exp(-0.5 * (from_middle / (SIGMA * size)) ** 2)
     return weights[0].clamp(min=FLOOR)
+
+
+def _of_nnunet(patch: tuple[int, ...]) -> Tensor:
+    """10 in the voxel after the middle, 0 beyond four sd, in float16; then the least instead of 0."""
+    weights = torch.full((1,), 10.0, dtype=torch.float64)
+    for size in patch:
+        sd = SIGMA * size
+        away = (torch.arange(size) - size // 2).double()
+        line = torch.where(away.abs() <= int(4 * sd + 0.5), torch.exp(-0.5 * (away / sd) ** 2), 0)
+        weights = weights[..., None] * line
+    half = weights[0].half()
+    return torch.where(half == 0, half[half > 0].min(), half).float()
 
 
 class Slab:

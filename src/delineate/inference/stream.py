@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from delineate.errors import ModelError
-from delineate.inference.blend import Slab, importance
+from delineate.inference.blend import Middle, Slab, importance
 from delineate.inference.predictor import BATCH, Predictor
 from delineate.inference.repeats import Repeats
 from delineate.inference.scratch import Scratch
@@ -32,6 +32,7 @@ class Stream:
     batch    windows predicted at once
     done     called after each row
     scratch  folder of the file that sums are kept in; None: in memory
+    middle   of a window, about which it is trusted most
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Stream:
         *,
         repeats: Repeats | None = None,
         scratch: Path | None = None,
+        middle: Middle = "between",
     ) -> None:
         self._source, self._windows, self._predict, self._batch = source, windows, predict, batch
         self._done, self._repeats = done, repeats or Repeats.none()
@@ -54,7 +56,7 @@ class Stream:
         size = 4 * slab_values(windows, predict.outputs, batch)  # bytes
         where = Scratch(home(size, predict.device), scratch)
         self._slab = Slab(predict.outputs, planes, _across(windows), where)
-        self._weights = importance(windows.patch).movedim(axis, 0).contiguous().to(self._slab.device)
+        self._weights = importance(windows.patch, middle).movedim(axis, 0).contiguous().to(self._slab.device)
         self._finished = [after.first for _, after in pairwise(self._rows)] + [windows.shape[axis]]
 
     def plane(self, number: int, classes: slice) -> Tensor:
