@@ -33,6 +33,13 @@ class Engine(enum.Enum):
     auto = "auto"
 
 
+class Table(enum.Enum):
+    """Formats of a table of objects."""
+
+    csv = "csv"
+    json = "json"
+
+
 def command(
     context: typer.Context,
     model: Path = typer.Argument(help="A model folder."),
@@ -89,16 +96,28 @@ def command(
         "--fast",
         help="Seek structures on a coarse grid, look closely only at the box around them; the labels say so.",
     ),
+    gate_maps: bool = typer.Option(
+        False, "--gate-maps", help="Also write where an attention_unet lets features through, 0 to 1."
+    ),
     adapt: bool = typer.Option(
         False,
         "--adapt",
         help="Batch norms take part of their statistics from the scan; only where `delineate adapt` has "
         "measured that it costs nothing at home. The labels say so.",
     ),
+    objects: Table | None = typer.Option(
+        None, help="Of a model that finds single objects: also a table of them, with boxes, scores and areas."
+    ),
+    sure: float | None = typer.Option(
+        None,
+        min=0.05,
+        max=1.0,
+        help="Of such a model: the score from which something is an object; default: one half.",
+    ),
     cluster: OnCluster = None,
     cluster_tls: Keys = None,
 ) -> None:
-    """Segment new scans: labels on the grid of each scan."""
+    """Segment new scans: labels on the grid of each scan, or single objects with an id each."""
     from delineate import pipeline
     from delineate.io import Manner
     from delineate.space import RegistrationRules
@@ -114,10 +133,13 @@ def command(
         reading=Manner(straighten=straighten, pet=pet.value, film=film),
         fast=fast,
         adapt=adapt,
+        gates=gate_maps,
         register=None if register is None else RegistrationRules(kind=register.value),
         engine=engine.value if engine else None,
         cache=user_cache(),
         memory_gb=memory_gb,
+        objects=None if objects is None else objects.value,
+        sure=sure,
     )
     there = cluster_of(cluster, cluster_tls)
     if there is None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg")
 PROBABILITIES = "_probabilities.nii.gz"
 DEGRADED = "_degraded.json"
+GATES = "_gates.nii.gz"
 GB = 1e9
 
 
@@ -43,8 +44,14 @@ def segment(
     out  a file for one case, else a folder: CASE.nii.gz, or CASE.png for pictures
 
     All cases are tried; those that fail are reported together at the end. Labels made without a channel
-    that the model can do without say so, and so does CASE_degraded.json beside them.
+    that the model can do without say so, and so does CASE_degraded.json beside them. A model that finds
+    single objects writes these instead, see `finding`.
     """
+    from delineate.pipeline.finding import find, finds_objects
+
+    if finds_objects(model):
+        return find(model, scans, out, how, watch)
+    _refuse_objects(model, how)
     segmenter = opened(model, out, how, watch)
     if how.probabilities and segmenter.temperature != 1:
         watch.say(f"probabilities are at the temperature of the model, {segmenter.temperature:.3f}")
@@ -55,6 +62,14 @@ def segment(
         failed = segment_cases(segmenter, cases, files, how, watch, progress)
     refuse_failed(failed, len(cases))
     return tuple(files.values())
+
+
+def _refuse_objects(model: Path, how: SegmentWishes) -> None:
+    if how.objects is not None or how.sure is not None:
+        raise DataError(
+            f"{model}: gives a label for each voxel and finds no single objects, so there is no table of "
+            "them and no score. Leave out --objects and --sure."
+        )
 
 
 def opened(model: Path, out: Path, how: SegmentWishes, watch: Watch) -> Segmenter:
@@ -125,13 +140,15 @@ class _Line:
     _told: str = ""
 
     def read(self, case: Case) -> _Scan:
-        scan = _scan(case, self.segmenter.plan, self.how)
+        scan = scan_of(case, self.segmenter.plan, self.how)
         return _Scan(self.segmenter.ready(scan), scan.source.notes)
 
     def work(self, case: Case, scan: _Scan) -> Prediction:
         _say_notes(case, scan.notes, self.watch)
         self._tell_memory(case, scan)
         found = self._labelled(scan.ready)
+        if self.how.gates:
+            self._write_gates(case, scan.ready)
         for note in found.labels.notes:
             self.watch.say(f"{case.id}: {note}")
         if found.repeated:
@@ -140,6 +157,11 @@ class _Line:
                 f"and were not predicted again"
             )
         return replace(found, labels=replace(found.labels, notes=(*scan.notes, *found.labels.notes)))
+
+    def _write_gates(self, case: Case, ready: Ready) -> None:
+        from delineate.inference.gates import gate_maps
+
+        write_volume(gate_maps(self.segmenter, ready), gates_file(self.files[case.id]))
 
     def _labelled(self, ready: Ready) -> Prediction:
         if not self.how.adapt:
@@ -203,6 +225,11 @@ def probabilities_file(labels: Path) -> Path:
     return labels.with_name(labels.name.removesuffix(suffix_of(labels)) + PROBABILITIES)
 
 
+def gates_file(labels: Path) -> Path:
+    """Where the gates that go with a label file are written."""
+    return labels.with_name(labels.name.removesuffix(suffix_of(labels)) + GATES)
+
+
 def degraded_file(labels: Path) -> Path:
     """What lies beside a label file that was made without all channels."""
     return labels.with_name(labels.name.removesuffix(suffix_of(labels)) + DEGRADED)
@@ -238,8 +265,8 @@ def _say_notes(case: Case, notes: Sequence[str], watch: Watch) -> None:
             watch.say(f"{case.id}: {note}")
 
 
-def _scan(case: Case, plan: Plan, how: SegmentWishes) -> Volume:
-    """The scan of a case, its channels named as in the plan, and put onto each other where that is asked for."""
+def scan_of(case: Case, plan: Plan, how: SegmentWishes) -> Volume:
+    """The scan of a case, its channels named as in the plan, and put onto each other where that is wished."""
     names = tuple(channel.name for channel in plan.channels)
     if how.register is not None and len(case.images) == len(names) > 1:
         return stacked(case, names, how.register, how.reading)

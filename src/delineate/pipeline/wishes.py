@@ -161,11 +161,14 @@ class SegmentWishes:
     reading    how DICOM series are read where there is a choice
     register   put the files of a case onto its first one before they are stacked; None: they lie right
     fast       seek structures on a coarse grid, and look closely only at the box around them
+    gates      also write where an attention_unet lets features through: CASE_gates.nii.gz
     adapt      mix statistics of each scan into batch norms, where the model was measured to bear it
     engine     what computes networks; None: torch, or openvino for int8 networks; "auto": the fastest on this
                machine, which is measured once
     cache      a folder for what engines make of networks, and for which is fastest; None: made every time
     memory_gb  bound for what segmenting takes beyond the program and its weights; None: none
+    objects    of a model that finds single ones: the format of a table of them; None: no table
+    sure       of such a model: the score from which something is an object; None: one half
     """
 
     device: str = "cpu"
@@ -177,7 +180,10 @@ class SegmentWishes:
     reading: Manner = PLAIN
     fast: bool = False
     adapt: bool = False
+    gates: bool = False
     register: RegistrationRules | None = None
     engine: EngineWish | None = None
     cache: Path | None = None
     memory_gb: float | None = None
+    objects: Literal["csv", "json"] | None = None
+    sure: float | None = None
