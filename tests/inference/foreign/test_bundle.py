@@ -196,7 +196,7 @@ def test_the_network_sees_the_scan_as_in_monai_and_the_labels_agree(tmp_path):
     np.testing.assert_allclose(ours.array, prepared, atol=2e-5)
     found = Segmenter.open(tmp_path / "model", precision="fp32").segment(image).labels
     assert len(np.unique(labels)) > 1
-    assert (found.array == labels).mean() > 0.97  # random weights: close calls everywhere
+    assert (found.array == labels).mean() > 0.999
 
 
 def test_the_model_says_where_it_is_from_and_holds_no_pickle(tmp_path):
