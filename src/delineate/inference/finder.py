@@ -151,8 +151,8 @@ class Finder:
             progress(min(first + self.batch, len(corners)), len(corners), "windows")
 
 
-def listed(objects: InstanceMap) -> tuple[FoundObject, ...]:
-    """The objects of a map as a table, in the order of their ids."""
+def listed(objects: InstanceMap, kind: str) -> tuple[FoundObject, ...]:
+    """The objects of a map as a table, in the order of their ids; `kind` is theirs where there is only one."""
     axes = [axis for axis, n in enumerate(objects.array.shape) if n > 1][:2]
     axes = axes if len(axes) == 2 else [0, 1]
     flat = objects.array.max(axis=({0, 1, 2} - set(axes)).pop())
@@ -166,7 +166,7 @@ def listed(objects: InstanceMap) -> tuple[FoundObject, ...]:
         rows.append(
             FoundObject(
                 id=number,
-                kind=objects.kinds.get(number, ""),
+                kind=objects.kinds.get(number, kind),
                 score=1.0 if objects.scores is None else objects.scores[number],
                 box=(box[0].start, box[1].start, box[0].stop, box[1].stop),
                 voxels=int(inside.sum()),

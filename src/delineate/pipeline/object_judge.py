@@ -120,7 +120,9 @@ class ObjectJudge:
                     progress(number, len(missing), case)
                     found = finder.find(self.dataset.scan(self.dataset.case(case)))
                     write_objects(found.array, found.geometry, self._file(case))
-                    rows = [one.model_dump(mode="json") for one in listed(found)]
+                    rows = [
+                        one.model_dump(mode="json") for one in listed(found, self.plan.labels.labels[0].name)
+                    ]
                     write_json(self._table(case), {"objects": rows})
                 progress(len(missing), len(missing), "")
 
