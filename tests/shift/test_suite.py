@@ -191,11 +191,18 @@ def test_dyes_and_colours_are_those_of_three_channels_and_slices_those_of_volume
 
 def test_channels_are_missing_only_for_models_that_say_that_they_may_be():
     assert "missing" not in {kind.name for kind in kinds("mr", channels=4)}
-    assert "missing" not in {kind.name for kind in kinds("mr", channels=1, absent=True)}
-    kind = _kind("mr", "missing", channels=4, absent=True)
+    assert "missing" not in {kind.name for kind in kinds("mr", channels=1, absent=("sequence 0",))}
+    names = ("sequence 0", "sequence 2", "sequence 3")
+    kind = _kind("mr", "missing", channels=4, absent=names)
     assert kind.levels == (1, 2, 3)
-    found = shifted(_mr(4), kind, 2).scan.array
-    assert sum(not channel.any() for channel in found) == 2
+    example = _mr(4)
+    found = shifted(example, kind, 2).scan
+    assert len(found.array) == 2
+    assert "sequence 1" in found.channels
+    for values, name in zip(found.array, found.channels, strict=True):
+        assert np.array_equal(values, example.scan.array[example.scan.channels.index(name)])
+    assert shifted(example, kind, 3).scan.channels == ("sequence 1",)
+    assert _kind("mr", "missing", channels=2, absent=("sequence 0", "sequence 1")).levels == (1,)
 
 
 def test_a_channel_without_signal_is_no_reason_to_stop():

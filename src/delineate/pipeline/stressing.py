@@ -218,7 +218,7 @@ class _Bench:
 
 def _suite(plan: Plan, modality: Modality, only: Sequence[str] | None) -> tuple[Kind, ...]:
     flat = all(configuration.median_shape[2] == 1 for configuration in plan.configurations.values())
-    every = kinds(modality, channels=len(plan.channels), flat=flat)
+    every = kinds(modality, channels=len(plan.channels), flat=flat, absent=plan.dispensable)
     if only is None:
         return every
     names = [kind.name for kind in every]

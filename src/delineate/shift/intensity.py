@@ -6,6 +6,8 @@ of intensity. What is exactly zero in every channel, as outside a stripped head,
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -91,11 +93,12 @@ def offset_share(example: Example, percent: float, rng: Rng) -> Example:
     return kept_zero(example, values)
 
 
-def missing(example: Example, count: float, rng: Rng) -> Example:
-    """So many channels were not acquired: zero everywhere; which ones, the generator says."""
-    values = float_values(example.scan)
-    values[rng.permutation(len(values))[: int(count)]] = 0
-    return example.with_values(values)
+def missing(names: tuple[str, ...], example: Example, count: float, rng: Rng) -> Example:
+    """So many of these channels were not acquired, and are not there; which ones, the generator says."""
+    gone = [names[n] for n in rng.permutation(len(names))[: int(count)]]
+    kept = [n for n, name in enumerate(example.scan.channels) if name not in gone]
+    channels = tuple(example.scan.channels[n] for n in kept)
+    return replace(example, scan=replace(example.scan, array=example.scan.array[kept], channels=channels))
 
 
 def kept_zero(example: Example, values: npt.NDArray[np.float32]) -> Example:

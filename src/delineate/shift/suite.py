@@ -12,6 +12,7 @@ doi:10.1109/CVPR42600.2020.00885 (the same for segmentation); Boone 2023, doi:10
 from __future__ import annotations
 
 import zlib
+from functools import partial
 
 import numpy as np
 
@@ -191,21 +192,22 @@ _KINDS: dict[Modality, tuple[Kind, ...]] = {"mr": _MR, "ct": _CT, "picture": _PI
 
 
 def kinds(
-    modality: Modality, *, channels: int = 1, flat: bool = False, absent: bool = False
+    modality: Modality, *, channels: int = 1, flat: bool = False, absent: tuple[str, ...] = ()
 ) -> tuple[Kind, ...]:
     """The kinds of shift that scans of a modality may have.
 
     channels  colours and dyes are those of pictures with three
     flat      images have no slices to be thicker
-    absent    whether the model says that it reads scans without some of their channels
+    absent    names of channels that a model says it can do without
     """
     chosen = [kind for kind in _KINDS[modality] if not (flat and kind is _SLICES)]
     if modality == "picture" and channels == 3:
         chosen += _COLORED
-    if absent and channels > 1 and modality != "picture":
-        levels = tuple(float(n) for n in range(1, min(channels, LEVELS + 1)))
-        what = "zero everywhere, as the model was taught that a channel may be"
-        chosen.append(Kind("missing", "missing channel", "missing", levels, intensity.missing, what))
+    if absent and channels > 1:
+        levels = tuple(float(n) for n in range(1, 1 + min(len(absent), channels - 1, LEVELS)))
+        change = partial(intensity.missing, absent)
+        what = f"not there, as the model was taught that {', '.join(absent)} may be"
+        chosen.append(Kind("missing", "missing channel", "missing", levels, change, what))
     return tuple(chosen)
 
 
