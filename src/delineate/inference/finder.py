@@ -152,7 +152,7 @@ class Finder:
 
 
 def listed(objects: InstanceMap, kind: str) -> tuple[FoundObject, ...]:
-    """The objects of a map as a table, in the order of their ids; `kind` is theirs where there is only one."""
+    """The objects of a map as a table, in the order of their ids; `kind` where the map names none."""
     axes = [axis for axis, n in enumerate(objects.array.shape) if n > 1][:2]
     axes = axes if len(axes) == 2 else [0, 1]
     flat = objects.array.max(axis=({0, 1, 2} - set(axes)).pop())
