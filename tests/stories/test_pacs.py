@@ -1,5 +1,6 @@
 """From a PACS to a model and back: a phantom head in a real Orthanc, and a listener that is killed."""
 
+import gc
 import signal
 import threading
 import time
@@ -196,6 +197,76 @@ callers = ["SCANNER"]
     assert {item.Modality for item in sent} == {"SEG", "RTSTRUCT", "SR"}
     assert len({item.SeriesInstanceUID for item in sent}) == 3
     assert verify(queue / "audit.jsonl").ok
+
+
+KILLS = 8
+
+
+def test_a_listener_that_is_killed_at_random_moments_loses_nothing(pacs, head_model, terminal, tmp_path):
+    """Two heads and a study that cannot be used; SIGKILL eight times, whatever it does at that moment."""
+    for name, seed in (("one", 40), ("two", 41), ("crooked", 42)):
+        pacs.write_head_study(tmp_path / name, seed=seed)
+    for path in (tmp_path / "crooked" / "T1c").iterdir():  # a slice of another size: no volume
+        if path.stem == "007":
+            item = pydicom.dcmread(path)
+            item.PixelSpacing = [1, 1]
+            item.save_as(path)
+    files = [path for name in ("one", "two", "crooked") for path in sorted((tmp_path / name).rglob("*.dcm"))]
+    arrived: list[bytes] = []
+    rng, port, queue = np.random.default_rng(6), pacs.free_port(), tmp_path / "queue"
+    ours = Receive(port=0, title="PACS", callers=("DELINEATE",))
+    with receiver(ours, lambda content, caller: slowly(arrived, content)) as there:
+        config = write_config(
+            tmp_path,
+            f"""
+queue = "queue"
+send_to = ["pacs"]
+complete = {{quiet_s = 600, images = 72}}
+retry = {{interruptions = 50, wait_s = 0}}
+archives.pacs.address = "PACS@127.0.0.1:{there}"
+[receive]
+port = {port}
+callers = ["SCANNER"]
+{pacs.rules(head_model)}""",
+        )
+        scanner = Access(address=f"DELINEATE@127.0.0.1:{port}", called="SCANNER", tries=5000, wait_s=0.2)
+        sender = threading.Thread(target=NodeArchive(scanner, sleep=briefly).send, args=(files,), daemon=True)
+        sender.start()
+        said = ""
+        for moment in rng.uniform(1.0, 10.0, KILLS):
+            done = terminal.ended(["listen", config], signal.SIGKILL, lambda s, moment=moment: s > moment)
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            said += done.stderr
+        if sender.is_alive():
+            done = terminal.ended(["listen", config], signal.SIGTERM, lambda _: not sender.is_alive())
+            assert done.returncode == 0, done.stderr
+        done = terminal.run("listen", config, "--once")
+        assert done.returncode == 0, done.stderr
+    found = {state: sorted((queue / state).glob("*/")) for state in ("incoming", "ready", "working", "dead")}
+    reasons = [(path / "reason.json").read_text() for path in found["dead"]]
+    assert [len(each) for each in found.values()] == [0, 0, 0, 1], reasons
+    assert (
+        "PixelSpacing" in (found["dead"][0] / "reason.json").read_text()
+        or "pixel spacing" in (found["dead"][0] / "reason.json").read_text()
+    )
+    kept = [path for state in ("done", "dead") for path in queue.glob(f"{state}/*/*/*.dcm")]
+    assert len(kept) == len(files)  # every image was kept, whole
+    assert {pydicom.dcmread(path).SOPInstanceUID for path in kept} == {
+        pydicom.dcmread(path).SOPInstanceUID for path in files
+    }
+    sent = [pydicom.dcmread(pydicom.filebase.DicomBytesIO(content)) for content in arrived]
+    by_uid = {item.SOPInstanceUID: item.Modality for item in sent}
+    assert sorted(by_uid.values()) == ["RTSTRUCT", "RTSTRUCT", "SEG", "SEG", "SR", "SR"]
+    assert len({item.SeriesInstanceUID for item in sent}) == 6  # what was sent twice was the same object
+    assert verify(queue / "audit.jsonl").ok
+    assert pacs.PATIENT_ID not in said + done.stderr + (queue / "audit.jsonl").read_text()
+
+
+@pytest.fixture(autouse=True)
+def sockets_of_attempts():
+    """Sockets that pynetdicom dropped are gone before the next test, which would be told of them."""
+    yield
+    gc.collect()
 
 
 def slowly(arrived, content):

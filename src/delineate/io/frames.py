@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from delineate.errors import DataError
+from delineate.io.bombs import check_frames, check_inflates
 from delineate.io.foreign import DAMAGED, quiet, reading
 from delineate.io.pixel_size import NAMES as SIZES
 from delineate.io.pixel_size import pixel_size
@@ -120,6 +121,8 @@ class Frame:
 def dataset(path: Path, **options: Any) -> Dataset:
     """What pydicom reads of a file; `options` are those of `pydicom.dcmread`."""
     with reading(path, "DICOM", private=True), quiet("pydicom"):
+        with path.open("rb") as file:
+            check_inflates(file, str(path))
         return pydicom.dcmread(path, force=True, **options)
 
 
@@ -155,6 +158,7 @@ def frames_of(path: Path, header: Dataset) -> tuple[Frame, ...]:
 
 def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
     count = int(header.get("NumberOfFrames") or 1)
+    check_frames(count, str(path))
     top = _values(header) | {"SOPClassUID": _sop_class(header)}
     top["SequenceOfUltrasoundRegions"] = header.get("SequenceOfUltrasoundRegions")
     shared = top | _grouped(header.get("SharedFunctionalGroupsSequence"))

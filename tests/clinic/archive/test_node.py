@@ -53,6 +53,23 @@ def test_another_name_than_ours_is_not_answered_to(file):
         node(port).check()
 
 
+def test_who_sends_more_than_is_taken_in_is_cut_off(file, tmp_path):
+    content = pydicom.dcmread(file)
+    content.EncapsulatedDocument = bytes(3_000_000)
+    content.save_as(tmp_path / "large.dcm")
+    arrived, said = [], []
+    small = OURS.but(largest_gb=0.001)
+    with receiver(
+        small, lambda content, caller: arrived.append(len(content)), refused=lambda *words: said.append(words)
+    ) as port:
+        node(port).send([file])
+        with pytest.raises(ArchiveError):
+            node(port).send([tmp_path / "large.dcm"])
+        node(port).send([file] * 3)  # what was sent before does not count
+    assert len(arrived) == 4
+    assert set(said) == {("it is larger than 0.001 GB", "DELINEATE")}
+
+
 def test_a_full_disk_is_told_to_the_sender_who_tries_again(file):
     said, room = [], [False, True]
 

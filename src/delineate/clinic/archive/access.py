@@ -103,6 +103,7 @@ class Receive(Record):
 
     host         127.0.0.1: programs of this machine only; 0.0.0.0: all who reach it
     callers      AE titles that are let in; "*" lets in anybody
+    largest_gb   a larger file is not taken in: who sends it is cut off
     certificate  PEM with our certificate and key: only TLS is spoken then
     authority    PEM: callers must show a certificate that it signed
     """
@@ -111,6 +112,7 @@ class Receive(Record):
     host: str = "127.0.0.1"
     title: Title = Field(default=OUR_TITLE, pattern=r"^[^\s\\]{1,16}$")
     callers: tuple[Title, ...] = Field(min_length=1)
+    largest_gb: float = Field(default=2.0, gt=0)
     certificate: Path | None = None
     authority: Path | None = None
 

@@ -16,6 +16,7 @@ from pydicom.multival import MultiValue
 
 from delineate.clinic.archive.access import Access
 from delineate.errors import DataError
+from delineate.io.bombs import check_inflates
 from delineate.io.foreign import quiet, reading
 
 Level = Literal["STUDY", "SERIES", "IMAGE"]
@@ -97,6 +98,7 @@ def checked_filters(filters: tuple[str, ...]) -> dict[str, str]:
 def instance_uid(content: bytes) -> str:
     """The SOPInstanceUID of a file that was fetched, fit for the name of a file."""
     with reading(Path("a file that was fetched"), "DICOM", private=True), quiet("pydicom"):
+        check_inflates(BytesIO(content), "a file that was fetched")
         header = pydicom.dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
         uid = str(header.get("SOPInstanceUID", ""))
     if not re.fullmatch(r"[0-9.]{1,64}", uid):

@@ -36,6 +36,7 @@ from pydantic import Field
 
 from delineate.clinic.privacy.keys import Key, make_key, read_key
 from delineate.errors import DataError, RunError
+from delineate.io.bombs import check_inflates
 from delineate.io.disk import sweep, write_text
 from delineate.io.foreign import quiet, reading
 from delineate.record import Record
@@ -47,6 +48,7 @@ STUDY, REASON = "study.json", "reason.json"
 IMAGES = "*/*.dcm"
 NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 DAY_S = 86_400.0
+MOST_INFLATED = 1 << 30  # bytes of an image that was packed
 
 
 class Job(Record):
@@ -152,6 +154,7 @@ class Queue:
 
     def _arrival(self, content: bytes) -> Arrival:
         with reading(Path("a file that was received"), "DICOM", private=True), quiet("pydicom"):
+            check_inflates(BytesIO(content), "a file that was received", MOST_INFLATED)
             header = pydicom.dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=list(NEEDED))
             uids = [str(header.get(name) or "") for name in NEEDED]
         if missing := [name for name, uid in zip(NEEDED, uids, strict=True) if not uid]:

@@ -8,10 +8,14 @@ sender knows and sends again.
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made when it is imported
 
 from delineate.clinic.archive.access import ANYBODY, Receive, Title, tls
@@ -21,6 +25,8 @@ from delineate.errors import DataError
 SUCCESS, OUT_OF_RESOURCES, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xC000  # PS3.4 B.2.3
 MOST_CALLERS = 10  # associations at once
 SILENCE_S = 60.0
+GIGABYTE = 1_000_000_000
+FAR = 1 << 60
 Keep = Callable[[bytes, Title], object]  # what does with a file what must be done, and who sent it
 
 
@@ -46,6 +52,21 @@ def receiver(
             return NOT_UNDERSTOOD
         return SUCCESS
 
+    counted: WeakKeyDictionary[Association, int] = WeakKeyDictionary()  # bytes of the file at hand
+
+    def count(event: evt.Event) -> None:
+        if not isinstance(event.pdu, P_DATA_TF):
+            return
+        counted[event.assoc] = counted.get(event.assoc, 0) + len(event.pdu)
+        if counted[event.assoc] > where.largest_gb * GIGABYTE and not event.assoc.is_aborted:
+            caller = str(event.assoc.requestor.ae_title).strip()
+            counted[event.assoc] = -FAR  # said once
+            refused(f"it is larger than {where.largest_gb:g} GB", caller)
+            threading.Thread(target=event.assoc.abort, daemon=True).start()  # this one reads what comes
+
+    def begin(event: evt.Event) -> None:
+        counted[event.assoc] = 0
+
     ours = AE(ae_title=where.title)
     for context in AllStoragePresentationContexts:
         ours.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
@@ -60,7 +81,12 @@ def receiver(
         server = ours.start_server(
             (where.host, where.port),
             block=False,
-            evt_handlers=[(evt.EVT_C_STORE, store), AT_ONCE],
+            evt_handlers=[
+                (evt.EVT_C_STORE, store),
+                (evt.EVT_PDU_RECV, count),
+                (evt.EVT_DIMSE_RECV, begin),
+                AT_ONCE,
+            ],
             ssl_context=encrypted,
         )
     except OSError as error:
