@@ -53,6 +53,6 @@ def user_cache() -> Path:
 
 def settle() -> None:
     """Makes this process keep the memory that it frees: networks ask for the same blocks again and again."""
-    from delineate.training import keep_memory
+    from delineate.networks.allocator import keep_memory
 
     keep_memory()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from delineate.cli.options import Pet, screen, user_cache
+from delineate.cli.options import Pet, screen, settle, user_cache
 from delineate.cli.register import Kind
 from delineate.cli.wishes import Keys, OnCluster, cluster_of, device
 
@@ -123,6 +123,7 @@ def command(
     from delineate.space import RegistrationRules
 
     show = screen(context)
+    settle()
     how = pipeline.SegmentWishes(
         device=device(device_),
         mirror=mirror,

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from delineate.errors import DataError
-from delineate.evaluation.overlap import Confusion
 from delineate.networks.model import CleanUp
 from delineate.space import LabelMap, LabelSchema
 
@@ -153,6 +152,8 @@ def _counts(truth: Array, array: Array, schema: LabelSchema) -> Array:
 
 def _dice(counts: Array, schema: LabelSchema) -> dict[str, float | None]:
     """Dice of each structure; None where neither map has it. Unannotated voxels do not count."""
+    from delineate.evaluation.overlap import Confusion  # who only cleans does not wait for it
+
     values = list(schema.values)
     known = np.array([value != schema.ignore for value in values])
     counts = counts * known[:, None]

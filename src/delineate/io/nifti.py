@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import nibabel
 import numpy as np
 import numpy.typing as npt
 from isal import igzip
-from nibabel.nifti1 import Nifti1Extension
 
 from delineate.errors import DataError, GeometryError
+from delineate.io.alone import imported_without
 from delineate.io.foreign import DAMAGED, reading
 from delineate.io.rescale import Rescale
 from delineate.space import Geometry, Shape, Source, Volume, triple
 
 Array = npt.NDArray[Any]
 Raw = Any  # nibabel.Nifti1Header, which has no types
+
+nibabel = imported_without("nibabel", "pydicom")  # for DICOM headers inside NIfTI; longer than all the rest
 
 LEVEL = 2  # isal: as small as zlib's level 6 and ten times as fast
 RATIO = 1032  # deflate cannot shrink more than this: a header that asks for more is cut short or broken
@@ -102,7 +103,9 @@ def write(path: Path, array: Array, grid: Geometry, notes: tuple[str, ...] = ())
     if _distance(Geometry(grid.shape, image.get_qform()), grid) > QFORM_FITS:
         image.set_qform(None, code=0)
     if notes:
-        image.header.extensions.append(Nifti1Extension("comment", "\n".join((OURS, *notes)).encode()))
+        image.header.extensions.append(
+            nibabel.nifti1.Nifti1Extension("comment", "\n".join((OURS, *notes)).encode())
+        )
     with path.open("wb") as raw:
         if path.name.lower().endswith(".gz"):
             with igzip.IGzipFile("", "wb", LEVEL, raw, mtime=0) as file:

@@ -1,6 +1,6 @@
 """The loop that finds the weights."""
 
-from delineate.training.allocator import keep_memory
+from delineate.networks.allocator import keep_memory
 from delineate.training.coding import Coding
 from delineate.training.curves import curves
 from delineate.training.fold import TRANSFER, train

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from delineate.training.allocator import keep_memory
+from delineate.networks.allocator import keep_memory
 
 GLIBC = sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")
 
@@ -38,7 +38,7 @@ for n in range(4):
     del block
 print(faults() - before)
 """
-    import delineate.training.allocator as module
+    import delineate.networks.allocator as module
 
     def faults(how):
         done = subprocess.run(
