@@ -142,6 +142,10 @@ ChannelDropout = Annotated[
 Optimizer = Annotated[
     Rule | None, typer.Option(help="The rule by which weights change, with its authors' numbers.")
 ]
+Kernel = Annotated[
+    int | None,
+    typer.Option(help="Kernels of a MedNeXt: 5. With --from a model of 3 they begin drawn out (UpKern)."),
+]
 Changes = Annotated[
     Augment | None,
     typer.Option("--augment", help="heavy: more and stronger changes, for scans of other places."),
@@ -149,6 +153,26 @@ Changes = Annotated[
 Scaled = Annotated[
     Normalize | None,
     typer.Option("--normalize", help="histogram: each scan's is matched to the dataset's (not for CT)."),
+]
+OfRaters = Annotated[
+    bool, typer.Option("--raters", help="Several raters drew each case: learn what share of them said so.")
+]
+OfScribbles = Annotated[
+    bool,
+    typer.Option("--scribbles", help="Most voxels are unmarked (ignore): draw every marked class as often."),
+]
+PseudoWeight = Annotated[
+    float | None,
+    typer.Option(
+        "--pseudo-weight",
+        min=0.01,
+        max=1,
+        help="How often cases labelled by a model are drawn, against those of people.",
+    ),
+]
+CountModels = Annotated[
+    bool,
+    typer.Option("--count-model-labels", help="Labels that a model made and nobody reviewed judge, too."),
 ]
 Layout = Annotated[str | None, typer.Option(help="Read the folder as this layout instead of recognising it.")]
 

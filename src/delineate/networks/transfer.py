@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from delineate.errors import ModelError
 from delineate.networks.build import blueprint
 from delineate.networks.kernel import Fitted, Frame, fitted, mixed
+from delineate.networks.mednext import MedNeXt
+from delineate.networks.upkern import drawn_out, is_larger
 from delineate.planning.plan import Configuration, NetworkSpec, Plan, describe_spacing
 from delineate.record import Record
 
@@ -259,10 +261,16 @@ def _grown(
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution: whether it is transposed, and whether its kernel is as long as its stride."""
+    """A convolution.
+
+    transposed  whether it is
+    tiles       whether its kernel is as long as its stride
+    grows       whether a larger kernel begins as a smaller one that is drawn out (`upkern`)
+    """
 
     transposed: bool
     tiles: bool
+    grows: bool = False
 
 
 def _layers(network: nn.Module) -> dict[str, _Layer]:
@@ -271,7 +279,8 @@ def _layers(network: nn.Module) -> dict[str, _Layer]:
     for name, module in network.named_modules():
         transposed = isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d)
         if transposed or isinstance(module, nn.Conv2d | nn.Conv3d):
-            found[f"{name}.weight"] = _Layer(transposed, module.kernel_size == module.stride)
+            grows = isinstance(network, MedNeXt) and name.endswith(".depthwise")
+            found[f"{name}.weight"] = _Layer(transposed, module.kernel_size == module.stride, grows)
     return found
 
 
@@ -331,6 +340,8 @@ class _Work:
         if layer is None:
             return Fitted(theirs)
         sizes = tuple(own.shape[2:])
+        if layer.grows and self.source.frame == self.target.frame and is_larger(theirs, sizes):
+            return Fitted(drawn_out(theirs, sizes), "drawn out (UpKern)")
         if layer.transposed and not layer.tiles:
             return Fitted(theirs) if tuple(theirs.shape[2:]) == sizes else None
         return fitted(theirs, self.source.frame, self.target.frame, sizes, transposed=layer.transposed)

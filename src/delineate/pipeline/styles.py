@@ -6,6 +6,7 @@ from delineate.dataset import Dataset
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import PlanWishes
 from delineate.planning import Plan
+from delineate.planning.architectures import with_kernels
 from delineate.planning.generalize import augmented, is_matched, matched, measurable, unmatched
 from delineate.planning.optimizers import optimised
 
@@ -14,8 +15,11 @@ def styled(plan: Plan, dataset: Dataset, wishes: PlanWishes, watch: Watch) -> Pl
     """The plan with the rule, the augmentation and the normalisation that are asked for.
 
     Raises:
-        PlanError: histograms are to be matched of channels whose values mean the same in every scan.
+        PlanError: histograms are to be matched of channels whose values mean the same in every scan; or the
+            network has no choice of kernels.
     """
+    if wishes.kernel is not None:
+        plan = with_kernels(plan, wishes.kernel)
     if wishes.optimizer is not None:
         plan = optimised(plan, wishes.optimizer)
     if wishes.augment is not None:

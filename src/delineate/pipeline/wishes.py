@@ -13,6 +13,11 @@ from delineate.pipeline.taught import SeedKind
 from delineate.planning import ConfigurationName, NetworkName, Plan
 from delineate.planning.detector import ObjectNetworkName
 from delineate.planning.generalize import AugmentName
+from delineate.planning.imperfect import (
+    learning_from_raters,
+    learning_from_scribbles,
+    weighing_pseudo_labels,
+)
 from delineate.planning.plan import OptimizerName
 from delineate.planning.presets import PresetName
 from delineate.record import Record
@@ -28,11 +33,15 @@ PlannedName = NetworkName | ObjectNetworkName
 
 @dataclass(frozen=True)
 class SplitWishes:
-    """How cases are divided: by a rule, or as in a file of one's own."""
+    """How cases are divided: by a rule, or as in a file of one's own.
+
+    count_models  labels that a model made and nobody reviewed also judge
+    """
 
     file: Path | None = None
     mode: Mode = "kfold"
     stratify: str | None = None
+    count_models: bool = False
 
 
 class Basis(Record):
@@ -68,6 +77,26 @@ class StartWishes:
 
 
 @dataclass(frozen=True)
+class LabelWishes:
+    """What is asked where labels are not one certain map of every voxel.
+
+    raters         learn what share of the raters said so
+    scribbles      most voxels are unmarked: every patch is centred on something that was marked
+    pseudo_weight  how often cases labelled by a model are drawn, against those of people
+    """
+
+    raters: bool = False
+    scribbles: bool = False
+    pseudo_weight: float | None = None
+
+    def changed(self, plan: Plan) -> Plan:
+        """The plan with what is asked for."""
+        plan = learning_from_raters(plan) if self.raters else plan
+        plan = learning_from_scribbles(plan) if self.scribbles else plan
+        return plan if self.pseudo_weight is None else weighing_pseudo_labels(plan, self.pseudo_weight)
+
+
+@dataclass(frozen=True)
 class PlanWishes:
     """What is asked of the planner.
 
@@ -81,7 +110,9 @@ class PlanWishes:
     start      what to begin with instead of random weights
     channel_dropout  how likely each channel of a sample is dropped, so that new scans may lack it
     optimizer  the rule by which weights change, with its own numbers
+    kernel     of a MedNeXt: 5; begun with a model of 3, its kernels are drawn out (UpKern)
     augment    "heavy": more and stronger changes, for scans of other places
+    labels     what is asked where labels are imperfect
     normalize  "histogram": each scan's is matched to the dataset's; "scan": by its own mean and spread
     """
 
@@ -98,8 +129,10 @@ class PlanWishes:
     start: StartWishes = StartWishes()
     channel_dropout: float | None = None
     optimizer: OptimizerName | None = None
+    kernel: int | None = None
     augment: AugmentName | None = None
     normalize: Literal["scan", "histogram"] | None = None
+    labels: LabelWishes = LabelWishes()
 
     @property
     def basis(self) -> Basis:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from delineate.planning.plan import NetworkKind, NetworkSpec
+from delineate.errors import PlanError
+from delineate.planning.plan import NetworkKind, NetworkSpec, Plan
 from delineate.planning.presets import BASE_WIDTH, PRESETS, Other, Preset
 from delineate.planning.topology import Axes, Topology
 
@@ -60,6 +61,7 @@ MEDNEXT: dict[
     "m": ((3, 4, 4, 4, 4, 4, 4, 4, 3), (2, 3, 4, 4, 4, 4, 4, 3, 2)),
     "l": ((3, 4, 8, 8, 8, 8, 8, 4, 3), (3, 4, 8, 8, 8, 8, 8, 4, 3)),
 }
+MEDNEXT_KERNELS = (3, 5)  # Roy 2023
 INSTANCE = "batches are of few patches, whose mean and spread would be noise: each image is normed by itself"
 
 
@@ -277,6 +279,32 @@ def _mednext(size: str) -> Layout:
         )
 
     return layout
+
+
+def with_kernels(plan: Plan, size: int) -> Plan:
+    """The plan with larger kernels in its MedNeXt, wherever they are 3: 5 is the other size of its authors.
+
+    Raises:
+        PlanError: the network is no MedNeXt, or the size is no kernel's.
+    """
+    if size not in MEDNEXT_KERNELS:
+        raise PlanError(f"kernels of MedNeXt are {' or '.join(map(str, MEDNEXT_KERNELS))}, got {size}.")
+    kinds = sorted({plan.configuration(name).network.kind for name in plan.use})
+    if kinds != ["mednext"]:
+        raise PlanError(
+            f"kernels of {size} are a choice of MedNeXt; the plan uses {', '.join(kinds)}. "
+            "Add  --network mednext_s  or begin with such a model."
+        )
+    configurations, reasons = dict(plan.configurations), dict(plan.reasons)
+    for name in plan.use:
+        configuration = plan.configuration(name)
+        kernels = tuple(
+            tuple(size if k > 1 else 1 for k in kernel) for kernel in configuration.network.kernels
+        )
+        configurations[name] = configuration.but(network=configuration.network.but(kernels=kernels))
+        reasons[f"configurations.{name}.network.kernels"] = "asked for; 1 across thick slices"
+    same = configurations == plan.configurations
+    return plan if same else plan.but(configurations=configurations, reasons=reasons)
 
 
 def _unetr(shape: Topology, width: int) -> NetworkSpec:
