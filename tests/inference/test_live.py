@@ -204,6 +204,9 @@ def test_the_warm_up_does_every_size_and_its_first_frame_is_the_cold_start(segme
     live = Live(segmenter, deadline_ms=200, clock=clock)
     assert live.warm_up(GRID) == pytest.approx(100)
     assert len(network.seen) == WARM * len(FACTORS)
+    assert live.expected(GRID)[1.0] == pytest.approx(100)
+    assert live.expected(GRID)[1.5] == pytest.approx(50)  # 16 x 12 of 24 x 16 pixels
+    assert Live(segmenter, deadline_ms=200).expected(GRID) == {}
     assert live.summary().warm_up_ms == pytest.approx(100)
     assert live.summary().p50_ms is None  # no frame yet
     assert live.summary().per_second == 0
@@ -266,9 +269,7 @@ def test_3d_models_and_volumes_are_refused(segmenter, make_plan, make_network, m
     deep = Segmenter(make_plan(), {"3d_fullres": [make_network(1, 3)]})
     with pytest.raises(ModelError, match=r"this model is 3D \(3d_fullres\).*--use 2d"):
         Live(deep, deadline_ms=200)
-    with pytest.raises(
-        ModelError, match=r"a picture across axis 2 of the plan \(LPS\), got Geometry"
-    ):
+    with pytest.raises(ModelError, match=r"a picture across axis 2 of the plan \(LPS\), got Geometry"):
         list(Live(segmenter, deadline_ms=200, clock=clock).results([make_scan((8, 8, 8))]))
 
 

@@ -167,6 +167,12 @@ class Live:
                     self._tally.warm_up_s = seconds
         return 1000 * (self._tally.warm_up_s or 0.0)
 
+    def expected(self, grid: Geometry) -> dict[float, float]:
+        """Milliseconds that a frame of this grid is expected to take at each factor that can be told."""
+        pixels = grid.shape[0] * grid.shape[1]
+        told = {factor: self._pace.expected(factor, pixels) for factor in self._at}
+        return {factor: 1000 * seconds for factor, seconds in told.items() if seconds is not None}
+
     def results(self, frames: Iterable[Volume | Frame]) -> Iterator[LiveResult]:
         """A result for each frame, in their order."""
         for each in frames:
