@@ -1,4 +1,5 @@
 import pytest
+from pydicom._private_dict import private_dictionaries
 
 from delineate.clinic.privacy.table import CODES, OPTIONS, Profile, chosen, rows, safe_private, vocabulary
 from delineate.errors import DataError
@@ -74,8 +75,19 @@ def test_an_unknown_option_and_two_ways_with_dates_are_refused():
 
 def test_safe_private_elements_and_the_vocabulary_are_there():
     assert ("SIEMENS MR HEADER", 0x0019, 0x0C) in safe_private()
+    assert len(safe_private()) == 42
     assert {"chest", "contrast"} <= vocabulary()
     assert all(word == word.lower() for word in vocabulary())
+
+
+def test_safe_private_elements_are_numbers_or_codes_by_the_dictionaries_of_their_makers():
+    explained = 0
+    for creator, group, element in safe_private():
+        for tag, (kind, _, meaning, _) in private_dictionaries.get(creator, {}).items():
+            if tag.upper() == f"{group:04X}XX{element:02X}":
+                assert kind in ("DS", "FL", "FD", "IS", "SL", "SS", "US", "CS", "SH"), (creator, tag)
+                explained += meaning != "Unknown"  # pydicom does not know all that the standard explains
+    assert explained >= 38
 
 
 def test_the_basic_profile_agrees_with_a_peer():

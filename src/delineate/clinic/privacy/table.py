@@ -119,7 +119,9 @@ def rows() -> Mapping[str, Row]:
 def safe_private() -> frozenset[tuple[str, int, int]]:
     """Private elements that hold physics and nothing else: (creator, group, element within its block).
 
-    From PS3.15 Table E.3.10-1; only those whose values are numbers or codes.
+    From PS3.15 Table E.3.10-1; only those whose values are numbers or codes and whose meaning is known. The
+    table has some 265 more: texts and bytes of ultrasound and mammography that no dictionary explains, and
+    sizes of structures (NeuroQuant). They are removed, as other private elements are.
     """
     text = files("delineate.clinic.privacy").joinpath("safe_private.csv").read_text(encoding="utf-8")
     lines: Iterable[dict[str, str]] = csv.DictReader(text.splitlines())
