@@ -12,7 +12,6 @@ from typing import Any
 import cc3d
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from delineate.errors import DataError
 from delineate.networks.model import CleanUp
@@ -170,6 +169,8 @@ def _dice(counts: Array, schema: LabelSchema) -> dict[str, float | None]:
 
 def _clean(array: Array, structures: list[tuple[int, ...]]) -> bool:
     """Removes small pieces in place; whether there were any."""
+    from scipy import ndimage  # heavy: only who needs it waits
+
     boxes = ndimage.find_objects(array)  # by value, from 1; None where there is no such voxel
     changed = False
     for values in structures:

@@ -14,7 +14,7 @@ def imported_without(name: str, absent: str) -> Any:
     """
     if name in sys.modules or absent in sys.modules:
         return import_module(name)
-    sys.modules[absent] = None  # type: ignore[assignment] - how Python says: do not look for it
+    sys.modules[absent] = None  # type: ignore[assignment]  # how Python says: do not look for it
     try:
         return import_module(name)
     finally:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from delineate.errors import DataError
 from delineate.planning.plan import ChannelPlan, Denoise
@@ -40,6 +39,8 @@ def median(values: Channel, size: int) -> Channel:
     Beyond the border the outermost voxel repeats (scipy's "nearest", OpenCV's BORDER_REPLICATE).
     """
     sizes = tuple(size if n > 1 else 1 for n in values.shape)
+    from scipy import ndimage  # heavy: only who needs it waits
+
     return np.asarray(ndimage.median_filter(values, size=sizes, mode="nearest"))
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from delineate.errors import GeometryError
 from delineate.space.geometry import Geometry
@@ -99,6 +98,8 @@ def _weights_by_axis(labels: Array, reads: tuple[AxisRead, ...], orders: Shape) 
     labels = _turned(labels.view(np.uint8) if labels.dtype == bool else labels, [read.axis for read in reads])
     lowest = int(labels.min())
     first = lowest - 1 if lowest < 0 else 0  # the value that find_objects takes for nothing
+    from scipy import ndimage  # heavy: only who needs it waits
+
     boxes = ndimage.find_objects(labels if first == 0 else labels.astype(np.int32) - first)
     lines = [read.weights(0 if read.on_voxels else orders[read.axis]) for read in reads]
     rest = np.ones(tuple(len(line) for line in lines), np.float32)
@@ -147,6 +148,8 @@ class AxisRead:
         if order == 0 or n == 1:
             return np.asarray(np.eye(n, dtype=np.float32)[self.nearest])
         grid = np.meshgrid(places, np.arange(n), indexing="ij")
+        from scipy import ndimage  # heavy: only who needs it waits
+
         lines = ndimage.map_coordinates(np.eye(n), grid, order=order, mode="nearest")
         return np.asarray(lines, dtype=np.float32)
 
@@ -252,6 +255,8 @@ def _read_lines(array: Array, weights: Array, axis: int) -> Array:
 def _resampled_obliquely(
     array: Array, source: Geometry, target: Geometry, order: int, outside: float | None
 ) -> Array:
+    from scipy import ndimage  # heavy: only who needs it waits
+
     step = np.linalg.inv(source.affine) @ target.affine
     beyond = ~inside(source, target)
     channels = array.reshape(-1, *source.shape)
