@@ -147,9 +147,26 @@ def stacks(draw) -> Stack:
         turn=tuple(rows.ravel().tolist()),
         origin=tuple(np.round(rng.uniform(-300, 300, 3), 3).tolist()),
         lean=(lean * np.cos(angle), lean * np.sin(angle)) if draw(st.booleans()) else (0.0, 0.0),
-        missing=(draw(st.sampled_from(inner)),) if len(inner) >= 3 and draw(st.booleans()) else (),
+        missing=_some(draw, inner),
         repeated=(0,) if draw(st.booleans()) else (),
     )
+
+
+def _some(draw, inner: list[int]) -> tuple[int, ...]:
+    """One or two of the inner slices, or none; at least three are left."""
+    if len(inner) < 3 or not draw(st.booleans()):
+        return ()
+    most = min(2, len(inner) - 2)
+    return tuple(sorted(draw(st.sets(st.sampled_from(inner), min_size=1, max_size=most))))
+
+
+def names() -> st.SearchStrategy[tuple[str, ...]]:
+    """Four names in any alphabet, as people and programs write them."""
+    letters = st.characters(
+        codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="\\"
+    )
+    name = st.text(letters, min_size=1, max_size=20).map(lambda text: " ".join(text.split())).filter(bool)
+    return st.lists(name, min_size=4, max_size=4, unique_by=lambda text: text.casefold()).map(tuple)
 
 
 def tool(name: str) -> str:

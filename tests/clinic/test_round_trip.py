@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clinic_stacks import MAKER, NAMES, WHEN, Stack, blobs, result_of, stacks, write_images
-from hypothesis import HealthCheck, given, settings
+from clinic_stacks import MAKER, NAMES, WHEN, Stack, blobs, names, result_of, stacks, write_images
+from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 from delineate.clinic import (
@@ -85,6 +85,45 @@ def test_the_second_look_finds_every_centroid_within_a_tenth_of_a_voxel(stack, s
         assert {s.name: s.voxels for s in delivery.structures} == {
             name: int((result.array == value).sum()) for value, name in enumerate(NAMES, 1)
         }
+
+
+@pytest.mark.parametrize(
+    ("what", "is_so"),
+    [
+        ("oblique", lambda s: sum(abs(x) > 0.1 for x in s.turn) > 5),
+        ("sagittal", lambda s: abs(s.turn[6]) == 1),
+        ("columns to the right", lambda s: s.turn[0] == -1),
+        ("anisotropic", lambda s: max(*s.spacing, s.gap) > 5 * min(*s.spacing, s.gap)),
+        ("leans by more than 20 degrees", lambda s: np.hypot(*s.lean) > np.tan(np.radians(20))),
+        ("leans a little", lambda s: 0 < np.hypot(*s.lean) < np.tan(np.radians(2))),
+        ("lacks two slices", lambda s: len(s.missing) == 2),
+        ("has a slice twice", lambda s: s.repeated),
+        ("is not square", lambda s: s.columns > 2 * s.rows),
+        ("is one slice", lambda s: s.count == 1),
+        (
+            "all at once",
+            lambda s: s.missing and s.repeated and np.hypot(*s.lean) > 0.1 and s.columns != s.rows,
+        ),
+    ],
+)
+def test_what_the_laws_above_are_asked_of_is_drawn(what, is_so):
+    assert is_so(find(stacks(), is_so, settings=settings(max_examples=5000, database=None)))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(names=names(), stack=stacks(), seed=st.integers(0, 10**6))
+def test_names_in_any_alphabet_come_back_with_their_masks(names, stack, seed):
+    schema = LabelSchema(
+        labels=tuple(Label(value=n, name=name, code=f"99X:{n}:thing") for n, name in enumerate(names, 1))
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        series = open_series(write_images(Path(folder) / "series", stack))
+        labels = LabelMap(blobs(stack.geometry, seed), stack.geometry, schema)
+        result = make_result(labels, series, MAKER, when=WHEN)
+        write_seg(result, Path(folder) / "seg.dcm")
+        write_rtstruct(result, Path(folder) / "rt.dcm")
+        assert same(read_seg(Path(folder) / "seg.dcm", series), result)
+        assert same(read_rtstruct(Path(folder) / "rt.dcm", series), result)
 
 
 @given(seed=st.integers(0, 10**6))
