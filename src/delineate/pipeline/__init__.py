@@ -27,13 +27,22 @@ if TYPE_CHECKING:
     from delineate.pipeline.measuring import MeasureWishes, evaluate_folders, evaluate_objects
     from delineate.pipeline.people import ConsensusWishes, RaterWishes, compare_raters, fuse_raters
     from delineate.pipeline.pretraining import PretrainWishes, pretrain
+    from delineate.pipeline.pseudo import PseudoWishes, pseudo_label
     from delineate.pipeline.run_folder import Run
     from delineate.pipeline.scans import segment
+    from delineate.pipeline.slimming import Slimming
     from delineate.pipeline.stages import evaluate, evaluate_missing, pack, plan, prepare, report, run, train
     from delineate.pipeline.streaming import LiveWishes, live
     from delineate.pipeline.stressing import StressWishes, stress
     from delineate.pipeline.watch import Unwatched, Watch
-    from delineate.pipeline.wishes import PlanWishes, SegmentWishes, SplitWishes, StartWishes, TrainingWishes
+    from delineate.pipeline.wishes import (
+        LabelWishes,
+        PlanWishes,
+        SegmentWishes,
+        SplitWishes,
+        StartWishes,
+        TrainingWishes,
+    )
 
 __all__ = [
     "AlignWishes",
@@ -45,13 +54,16 @@ __all__ = [
     "DeliveryWishes",
     "DivideWishes",
     "Divided",
+    "LabelWishes",
     "LiveWishes",
     "MeasureWishes",
     "PlanWishes",
     "PretrainWishes",
+    "PseudoWishes",
     "RaterWishes",
     "Run",
     "SegmentWishes",
+    "Slimming",
     "SplitWishes",
     "StartWishes",
     "StressWishes",
@@ -86,6 +98,7 @@ __all__ = [
     "prepare",
     "prepare_on",
     "pretrain",
+    "pseudo_label",
     "register_scans",
     "report",
     "run",
@@ -116,13 +129,22 @@ __getattr__ = lazy(
         "delivery": ("DeliveryWishes", "deliver", "import_dicom"),
         "people": ("ConsensusWishes", "RaterWishes", "compare_raters", "fuse_raters"),
         "pretraining": ("PretrainWishes", "pretrain"),
+        "pseudo": ("PseudoWishes", "pseudo_label"),
         "run_folder": ("Run",),
         "scans": ("segment",),
+        "slimming": ("Slimming",),
         "stages": ("evaluate", "evaluate_missing", "pack", "plan", "prepare", "report", "run", "train"),
         "stressing": ("StressWishes", "stress"),
         "streaming": ("LiveWishes", "live"),
         "watch": ("Unwatched", "Watch"),
-        "wishes": ("PlanWishes", "SegmentWishes", "SplitWishes", "StartWishes", "TrainingWishes"),
+        "wishes": (
+            "LabelWishes",
+            "PlanWishes",
+            "SegmentWishes",
+            "SplitWishes",
+            "StartWishes",
+            "TrainingWishes",
+        ),
     },
 )
 

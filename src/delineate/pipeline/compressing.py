@@ -23,8 +23,9 @@ from delineate.io.disk import replacing
 from delineate.networks import Model
 from delineate.networks.build import inputs_of
 from delineate.networks.model import write_compression, write_quantised
-from delineate.pipeline.compression import SAME, Compression
+from delineate.pipeline.compression import SAME, Compression, Method
 from delineate.pipeline.run_folder import Run
+from delineate.pipeline.slimming import Slimming, slim
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.weighing import Subject, has_bf16, labelled, weighed
 
@@ -44,23 +45,32 @@ class CompressWishes:
     """How a model is made smaller.
 
     on           labelled cases on which the change is measured; best such that it has not learnt from
+    slimming     networks are made narrower and taught again; None: they are put into int8
     calibration  scans, or a run, from which windows are taken that int8 is fitted to; None: those of `on`
     patches      how many windows of each configuration
     accept_loss  write the model even if a structure loses more than half a Dice point
     """
 
     on: Path
+    slimming: Slimming | None = None
     calibration: Path | None = None
     patches: int = 40
     accept_loss: bool = False
     seed: int = 12345
 
+    @property
+    def method(self) -> Method:
+        """What it is called."""
+        if self.slimming is None:
+            return "int8"
+        return "prune" if self.slimming.temperature is None else "distil"
+
 
 def compress(model: Path, out: Path, wishes: CompressWishes, watch: Watch) -> Compression:
-    """Writes the model with int8 networks to `out`, with a table of what that changed, and returns the table.
+    """Writes a smaller model to `out`, with a table of what that changed, and returns the table.
 
     Raises:
-        ModelError: a structure loses more than half a Dice point, or the model cannot be quantised.
+        ModelError: a structure loses more than half a Dice point, or the model cannot be made smaller so.
         DataError: the cases are not labelled as the model labels, or `out` is there already.
     """
     before = Model.open(model)
@@ -69,30 +79,54 @@ def compress(model: Path, out: Path, wishes: CompressWishes, watch: Watch) -> Co
     if out.exists():
         raise DataError(f"{out}: is there already. Name a new folder; nothing is overwritten.")
     dataset = labelled(wishes.on, before)
-    scans = _scans(before, dataset, wishes)
-    with watch.stage("calibrate"):
-        found = specimens(Segmenter.open(model, cleanup=False), scans, scans.each, scans.rng)
-        windows = {name: some[: wishes.patches] for name, some in found.items()}
-    graphs = _graphs(before, windows, watch)
     with replacing(out) as temporary:
-        after = write_quantised(temporary, before, graphs)
-        variants, changes = weighed(_subjects(before, after), dataset, watch)
-        fitted = min(len(some) for some in windows.values())
-        table = Compression(
-            method="int8",
-            made_from=before.digest,
-            how=f"Convolutions in int8, fitted to {fitted} windows of {scans.told}.",
-            data=dataset.name,
-            cases=len(dataset.cases),
-            patients=len({case.group for case in dataset.cases}),
-            before="float32",
-            variants=variants,
-            changes=changes,
-        )
-        table = table.but(notes=tuple(_notes(before, table, fitted)))
-        refuse_loss(table, INT8, watch, accepted=wishes.accept_loss)
+        if wishes.slimming is None:
+            made = _in_int8(before, temporary, dataset, wishes, watch)
+        else:
+            after = slim(before, temporary, wishes.slimming, watch)
+            made = _Made(wishes.slimming.how, _slim_subjects(before, after, wishes.slimming, wishes.method))
+        table = _table(before, dataset, wishes.method, made, watch)
+        refuse_loss(table, wishes.method, watch, accepted=wishes.accept_loss)
         write_compression(temporary, table, table.to_markdown())
     return table
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A smaller model: how it was made, what it is compared with, and what is to be known of it."""
+
+    how: str
+    subjects: Sequence[Subject]
+    notes: tuple[str, ...] = ()
+
+
+def _in_int8(before: Model, folder: Path, dataset: Dataset, wishes: CompressWishes, watch: Watch) -> _Made:
+    scans = _scans(before, dataset, wishes)
+    with watch.stage("calibrate"):
+        found = specimens(Segmenter.open(before.folder, cleanup=False), scans, scans.each, scans.rng)
+    windows = {name: some[: wishes.patches] for name, some in found.items()}
+    after = write_quantised(folder, before, _graphs(before, windows, watch))
+    fitted = min(len(some) for some in windows.values())
+    few = f"int8 is fitted to {fitted} windows; {FEW} to 50 are usual. More scans give more."
+    how = f"Convolutions in int8, fitted to {fitted} windows of {scans.told}."
+    return _Made(how, _subjects(before, after), (few,) if fitted < FEW else ())
+
+
+def _table(before: Model, dataset: Dataset, method: Method, made: _Made, watch: Watch) -> Compression:
+    variants, changes = weighed(made.subjects, dataset, watch)
+    judged = [subject.name for subject in made.subjects if subject.judged]
+    table = Compression(
+        method=method,
+        made_from=before.digest,
+        how=made.how,
+        data=dataset.name,
+        cases=len(dataset.cases),
+        patients=len({case.group for case in dataset.cases}),
+        before=judged[0],
+        variants=variants,
+        changes=changes,
+    )
+    return table.but(notes=(*made.notes, *_notes(before, table, judged[1:])))
 
 
 def refuse_loss(table: Compression, variant: str, watch: Watch, *, accepted: bool) -> None:
@@ -140,18 +174,18 @@ def _subjects(before: Model, after: Model) -> list[Subject]:
     ]
 
 
-def _notes(before: Model, table: Compression, fitted: int) -> Iterator[str]:
-    if fitted < FEW:
-        yield f"int8 is fitted to {fitted} windows; {FEW} to 50 are usual. More scans give more."
-    for name in ("bf16", INT8):
+def _slim_subjects(before: Model, after: Model, how: Slimming, name: Method) -> list[Subject]:
+    runtime = Runtime("torch", "auto", how.device)
+    return [Subject("before", before, runtime), Subject(name, after, runtime)]
+
+
+def _notes(before: Model, table: Compression, judged: Sequence[str]) -> Iterator[str]:
+    for name in judged:
         found = table.mean_dice(name)
         if found is not None and found.change is not None and abs(found.change) > SAME:
             yield f"{name} changes the mean Dice by more than {SAME:g} ({found.change:+.4f})."
     if before.calibration is not None:
-        yield (
-            "The temperature of the model was measured in float32 and is left out: measure it again with  "
-            "delineate calibrate."
-        )
+        yield ("The temperature of the model before is left out: measure it again with  delineate calibrate.")
     if table.cases < FEW_CASES:
         yield f"{table.cases} cases say little about small losses: look at the intervals."
 

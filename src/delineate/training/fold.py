@@ -21,6 +21,7 @@ from delineate.preparation.store import Store
 from delineate.training.checkpoint import Basis
 from delineate.training.loop import Supply, Task, fit
 from delineate.training.mining import Hardness, Mined
+from delineate.training.objective import Objective
 from delineate.training.objects import Objects
 from delineate.training.pace import Clock
 from delineate.training.precision import mode_of
@@ -36,6 +37,9 @@ LATER = {
     "class_weights": None,
     "hard_cases": 0.0,
     "channel_dropout": 0.0,
+    "patches": "foreground",
+    "targets": "reference",
+    "pseudo_weight": 1.0,
     "freeze": "none",
     "thaw_after": 1.0,
     "encoder_rate": 1.0,
@@ -60,6 +64,7 @@ def train(  # noqa: PLR0913 - each of these is a decision of its own
     name: ConfigurationName | None = None,
     fold: int = 0,
     network: nn.Module | None = None,
+    objective: Objective | None = None,
     origin: Transfer | None = None,
     device: str = "cpu",
     devices: int = 1,
@@ -78,6 +83,7 @@ def train(  # noqa: PLR0913 - each of these is a decision of its own
     name     of the configuration; None is the first that the plan uses
     fold     its number: other folds begin with other weights and draw other patches
     network  in place of the plan's: takes (batch, channel, *edges), returns logits (batch, output, *edges)
+    objective  in place of the plan's: for networks that give more than logits
     origin   what the network took over from another (`Start.network`): kept beside the weights
     device   "cpu", "cuda", "cuda:1"
     devices  how many share each batch: that many processes
@@ -95,6 +101,7 @@ def train(  # noqa: PLR0913 - each of these is a decision of its own
         folder=Path(folder),
         workers=workers,
         network=network,
+        objective=objective,
         origin=origin,
     )
     if world is not None:
@@ -122,6 +129,7 @@ class _Job:
     folder: Path
     workers: int
     network: nn.Module | None
+    objective: Objective | None
     origin: Transfer | None
 
     def __call__(self, world: World) -> Path:
@@ -141,7 +149,7 @@ class _Job:
             self.fold,
             self._basis(),
             tuple(configuration.spacing[axis] for axis in kept),
-            Objects(plan.labels) if configuration.network.finds_objects else None,
+            self.objective or (Objects(plan.labels) if configuration.network.finds_objects else None),
         )
         network = self.network or build_network(
             configuration.network,
