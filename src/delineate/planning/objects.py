@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from delineate.planning.histogram import Histogram
 from delineate.record import Record
@@ -51,6 +50,8 @@ def sizes_of(ids: npt.NDArray[np.integer[Any]], spacing: Spacing) -> ObjectSizes
     """The objects of a map of ids 1 to n (i, j, k); along an axis of one voxel nothing is measured."""
     axes = [axis for axis, n in enumerate(ids.shape) if n > 1] or [0]
     step = np.array([spacing[axis] for axis in axes])
+    from scipy import ndimage  # heavy: only who needs it waits
+
     boxes = [box for box in ndimage.find_objects(ids) if box is not None]
     edges = np.array([[box[axis].stop - box[axis].start for axis in axes] for box in boxes]).reshape(
         len(boxes), len(axes)
