@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from delineate.dataset import Case, Dataset
+from delineate.dataset import Case
 from delineate.errors import DataError
 from delineate.io import read_label_values, read_volume, write_labels, write_volume
 from delineate.io.disk import write_json

@@ -118,6 +118,8 @@ class MemoryCase:
     indices: np.ndarray  # (i, j, k)
     coarse: np.ndarray | None = None
     missing: tuple = ()
+    maps: np.ndarray | None = None  # (rater, i, j, k)
+    is_pseudo: bool = False
     calls: list = field(default_factory=list)
 
     @property
@@ -127,6 +129,18 @@ class MemoryCase:
     @property
     def classes_present(self):
         return tuple(int(n) for n in np.unique(self.indices) if n > 0)
+
+    @property
+    def classes_annotated(self):
+        return tuple(int(n) or -1 for n in np.unique(self.indices) if n >= 0)
+
+    @property
+    def raters(self):
+        return 1 if self.maps is None else len(self.maps)
+
+    def drawn(self, box, /):
+        maps = self.indices[None] if self.maps is None else self.maps
+        return maps[(slice(None), *box.slices)].astype(np.int16)
 
     def image(self, box, /):
         assert box.clipped(self.shape) == box
@@ -140,7 +154,8 @@ class MemoryCase:
         return self.coarse[box.slices].astype(np.int16)
 
     def locations(self, class_index, /):
-        wanted = self.indices >= 0 if class_index == 0 else self.indices == class_index
+        known = {0: self.indices >= 0, -1: self.indices == 0}
+        wanted = known.get(class_index, self.indices == class_index)
         return np.argwhere(wanted).astype(np.int32)
 
 

@@ -144,7 +144,7 @@ def test_a_scan_is_applied_with_one_interpolation_and_labels_keep_their_values(p
 
 def test_the_answer_is_that_of_plain_simpleitk_in_its_own_world(pair):
     """The same search, fed through LPS by hand: our seam turns nothing round."""
-    import SimpleITK as itk
+    import SimpleITK as itk  # noqa: N813
 
     fixed, other, _ = pair
     elsewhere = moved_by(other, transform(8))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from delineate.cli.options import screen
-from delineate.cli.wishes import column_with_edges, device
+from delineate.cli.wishes import CountModels, column_with_edges, device
 
 if TYPE_CHECKING:
     from delineate.cli.screen import Screen
@@ -76,6 +76,7 @@ def command(
     missing_channels: bool = typer.Option(
         False, "--missing-channels", help="What a RUN loses without each channel that scans may lack."
     ),
+    count_models: CountModels = False,
     device_: str = typer.Option("auto", "--device", help="auto, cpu or cuda; with RUN."),
     as_json: bool = typer.Option(False, "--json", help="The report as JSON."),
 ) -> None:
@@ -86,7 +87,14 @@ def command(
     rules = _rules(metrics, tolerance, empty, missed, regrid=regrid)
     if predictions is None:
         _refuse_with_run(
-            out=out, labels=labels, cases=cases, scans=scans, by=by, gate=gate, instances=instances
+            out=out,
+            labels=labels,
+            cases=cases,
+            scans=scans,
+            by=by,
+            gate=gate,
+            instances=instances,
+            count_model_labels=count_models,
         )
         if missing_channels:
             lost = pipeline.evaluate_missing(references, show, device=device(device_))
@@ -101,7 +109,7 @@ def command(
         raise typer.BadParameter("say where the report goes, for example  -o measured", param_hint="--out")
     divided = dict(column_with_edges(word) for word in by)
     wishes = pipeline.MeasureWishes(
-        rules, labels, cases, scans, without.value, divided, gate, lesions, probabilities
+        rules, labels, cases, scans, without.value, divided, gate, lesions, probabilities, count_models
     )
     if instances:
         objects = pipeline.evaluate_objects(references, predictions, out, wishes, show)
@@ -157,5 +165,5 @@ def _refuse_with_run(**given: object) -> None:
     for name, value in given.items():
         if value:
             raise typer.BadParameter(
-                "goes with PREDICTIONS; a run folder has its own", param_hint=f"--{name}"
+                "goes with PREDICTIONS; a run folder has its own", param_hint=f"--{name.replace('_', '-')}"
             )

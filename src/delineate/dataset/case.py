@@ -21,6 +21,7 @@ class Case:
     labels  the label map, or None for a case to be segmented
     group   the patient: cases of one group are never split between training and validation
     site    hospital or scanner, where known
+    raters  label maps of several people, by name; the labels of the case are then one of them or apart
     extra   further columns of a manifest (sex, age, ...), by name
     """
 
@@ -30,6 +31,7 @@ class Case:
     group: str = ""
     site: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    raters: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.id or self.id.startswith(".") or FORBIDDEN & set(self.id):

@@ -27,6 +27,7 @@ from delineate.dataset.imprint import Imprint, Mark, imprint, mark
 from delineate.dataset.leakage import find_leaks, grouped, listed
 from delineate.dataset.listing import first_file, scan_name
 from delineate.dataset.problem import Problem, Severity, error, note, warning
+from delineate.dataset.provenance import provenance_of, told
 from delineate.dataset.splits import Splits
 from delineate.errors import Error
 from delineate.io import LabelFile, read_geometry, read_label_values, read_volume
@@ -123,6 +124,7 @@ def check(
         *_numbers(dataset, examined),
         *(_apart(dataset, progress) if alignment else ()),
         *_optional(dataset),
+        *_provenance(cases),
         *_alike_names(cases),
         *_spacings(examined),
         *_orientations(examined),
@@ -273,7 +275,9 @@ def _labels(
     if scan is not None and not same_grid(scan, file.geometry):
         problems.append(_by_message("label-grid", case, different_labels(case, scan, file.geometry)))
     try:
-        labels = dataset.explained(case, file)
+        labels = dataset.labels(case) if case.raters else dataset.explained(case, file)
+        if case.raters:
+            dataset.drawn(case)
     except Error as wrong:
         return {}, [*problems, _by_message("label-values", case, str(wrong))], file.notes
     if dataset.numbers_objects:
@@ -378,6 +382,21 @@ def _apart(dataset: Dataset, progress: Progress) -> Iterator[Problem]:
     for done, case in enumerate(cases, 1):
         yield from apart(dataset, case)
         progress(done, len(cases), f"{case.id}, alignment")
+
+
+def _provenance(cases: Sequence[Case]) -> Iterator[Problem]:
+    """Who made the labels, where it was not people alone."""
+    for case in cases:
+        try:
+            provenance_of(case)
+        except Error as wrong:
+            yield error("label-origin", case.id, str(wrong), "Correct the cell, or leave it empty.")
+            return
+    said = told(cases)
+    if said is not None:
+        yield note(
+            "label-origin", None, f"{said}.", "They are in the training part of every fold, never judging."
+        )
 
 
 def _optional(dataset: Dataset) -> Iterator[Problem]:

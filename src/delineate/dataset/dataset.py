@@ -20,6 +20,7 @@ from delineate.dataset.layouts import listed
 from delineate.dataset.listing import described, first_file
 from delineate.dataset.patients import with_patients
 from delineate.dataset.problem import Problem
+from delineate.dataset.raters import majority
 from delineate.dataset.table_file import read_facts
 from delineate.dataset.values import INSTANCES, ValueTable
 from delineate.errors import DataError
@@ -165,14 +166,36 @@ class Dataset:
         )
 
     def labels(self, case: Case) -> LabelMap:
-        """The label map in values of the schema, on the grid of its file.
+        """The label map in values of the schema, on the grid of its file; of raters alone, what most said.
 
         Raises:
             DataError: the case has no labels, or the file holds a value that nobody explained.
         """
         if case.labels is None:
             raise DataError(f"{case.id}: has no labels; it is a case to be segmented.")
+        if case.labels in case.raters.values():
+            return majority(tuple(self.drawn(case).values()))
         return self.explained(case, read_label_values(case.labels))
+
+    def drawn(self, case: Case) -> dict[str, LabelMap]:
+        """What each rater of a case drew, in values of the schema, all on one grid.
+
+        Raises:
+            DataError: they lie on different grids, or a file holds a value that nobody explained.
+        """
+        maps = {
+            name: self.explained(replace(case, labels=file), read_label_values(file))
+            for name, file in case.raters.items()
+        }
+        grids = [(name, one.geometry) for name, one in maps.items()]
+        for name, grid in grids[1:]:
+            if not same_grid(grids[0][1], grid):
+                raise DataError(
+                    f"{case.id}: raters drew on different grids: {difference(grids[0][1], grid)}.\n"
+                    f"  {grids[0][0]}  {case.raters[grids[0][0]]}\n  {name}  {case.raters[name]}\n"
+                    "  Put their labels on the grid of the image, or leave a rater out."
+                )
+        return maps
 
     def explained(self, case: Case, file: LabelFile) -> LabelMap:
         """The values of a label file as values of the schema.

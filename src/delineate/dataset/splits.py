@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from delineate.dataset.provenance import made_by_models, refuse_as_evidence
 from delineate.errors import DataError, RecordError
 from delineate.io.disk import write_text
 from delineate.record import Record
@@ -121,6 +123,7 @@ def make_splits(
     seed: int | None = None,
     stratify: str | Mapping[str, str] | None = None,
     by: Literal["patient", "case"] = "patient",
+    count_model_labels: bool = False,
 ) -> Splits:
     """The labelled cases of a dataset, divided.
 
@@ -132,11 +135,24 @@ def make_splits(
               every case; "labels" and "volume" read the label maps
     by        "patient" keeps the cases of a patient together; "case" does not, and leaks if there are any
 
+    Cases whose labels a model made and nobody reviewed only teach, in every fold that does not judge their
+    patient; with `count_model_labels` they are divided like all others.
+
     Raises:
-        DataError: too few patients or sites for the parts, or a stratum that cases do not have.
+        DataError: no case has labels of people, too few patients or sites for the parts, or a stratum that
+            cases do not have.
     """
     if mode not in SEEDS:
         raise DataError(f"there is no split {mode!r}; there are {', '.join(SEEDS)}.")
+    models = () if count_model_labels else made_by_models(dataset.cases)
+    if models:
+        judged = replace(dataset, cases=tuple(case for case in dataset.cases if case.id not in models))
+        if not judged.cases:
+            refuse_as_evidence(
+                dataset.cases, dataset.name, "Have people review some, or say so to count them."
+            )
+        made = make_splits(judged, mode=mode, folds=folds, seed=seed, stratify=stratify, by=by)
+        return _taught_by(made, dataset, models)
     seed = SEEDS[mode] if seed is None else seed
     if mode == "leave_one_site_out":
         return Splits(mode=mode, seed=None, folds=_by_site(dataset))
@@ -160,6 +176,17 @@ def make_splits(
         return Splits(mode=mode, seed=seed, folds=(Fold(train=train, validation=validation, test=test),))
     every = sorted(name for part in names for name in part)
     return Splits(mode=mode, seed=seed, folds=tuple(_judged_by(part, every) for part in names))
+
+
+def _taught_by(splits: Splits, dataset: Dataset, models: Sequence[str]) -> Splits:
+    """The same folds, in which the cases of models teach too, but for those whose patient is judged."""
+    patients = {case.id: case.group for case in dataset.cases}
+    folds = []
+    for fold in splits.folds:
+        judged = {patients[name] for name in (*fold.validation, *fold.test)}
+        more = [name for name in models if patients[name] not in judged]
+        folds.append(fold.but(train=tuple(sorted((*fold.train, *more)))))
+    return splits.but(folds=tuple(folds))
 
 
 def shuffled_folds(names: Sequence[str], folds: int, seed: int) -> list[list[str]]:

@@ -12,6 +12,7 @@ from delineate.dataset.case import Case
 from delineate.errors import DataError
 
 RESERVED = ("case", "patient", "site", "label")  # columns with a meaning; others are channels or free
+RATER = "label:"  # ... and those of several raters, label:ANNA
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def read_facts(path: Path) -> dict[str, Case]:
 
 def facts(row: Row, columns: Iterable[str]) -> Case:
     """A case without files, from the cells that are not about files."""
-    extra = {name: row[name] for name in columns if name not in RESERVED and row[name]}
+    free = [name for name in columns if name not in RESERVED and not name.startswith(RATER)]
+    extra = {name: row[name] for name in free if row[name]}
     return Case(row["case"], (None,), None, group=row["patient"], site=row["site"] or None, extra=extra)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,11 +11,11 @@ import numpy as np
 from delineate.dataset import Case, Dataset
 from delineate.dataset.grids import same_grid
 from delineate.dataset.incoming import stem_of
-from delineate.dataset.layouts.recognition import CHANNELS, OPTIONAL
 from delineate.errors import DataError, Error
 from delineate.io import Manner, read_geometry, read_volume, write_labels, write_volume
-from delineate.io.disk import write_json, write_text
+from delineate.io.disk import write_text
 from delineate.io.manner import PLAIN
+from delineate.pipeline.manifest import write_manifest
 from delineate.pipeline.watch import Watch
 from delineate.record import Record
 from delineate.space import Alignment, RegistrationRules, Source, Volume, register
@@ -56,7 +54,7 @@ class AlignWishes:
 def register_scans(
     fixed: Path, moving: Sequence[Path], out: Path, rules: RegistrationRules, watch: Watch
 ) -> dict[str, Alignment]:
-    """Writes each moving scan on the grid of the fixed one, OUT/NAME.nii.gz, and OUT/NAME.json, its transform.
+    """Writes each moving scan on the grid of the fixed one, OUT/NAME.nii.gz, and its transform beside it.
 
     Raises:
         DataError: scans have one name, one that is read would be overwritten, or what `register` refuses.
@@ -108,7 +106,7 @@ def align(path: Path, out: Path, wishes: AlignWishes, watch: Watch) -> Dataset:
     if failed:
         lines = "\n".join(f"  {name}: {why}" for name, why in failed.items())
         raise DataError(f"{len(failed)} of {len(cases)} cases could not be aligned:\n{lines}")
-    _write_manifest(dataset, done, out)
+    write_manifest(out, done, dataset.channels, dataset.schema, optional=dataset.optional)
     return Dataset.open(out)
 
 
@@ -184,27 +182,3 @@ def _labels(dataset: Dataset, case: Case, still: Volume, out: Path) -> Path | No
     file = out / case.id / f"{case.id}_labels.nii.gz"
     write_labels(dataset.labels(case), file)
     return file
-
-
-def _write_manifest(dataset: Dataset, cases: Sequence[Case], out: Path) -> None:
-    free = tuple(dict.fromkeys(name for case in cases for name in case.extra))
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("case", "patient", "site", *free, *dataset.channels, "label"))
-    for case in cases:
-        cells: Mapping[str, str] = case.extra
-        files = (_written(path, out) for path in (*case.images, case.labels))
-        table.writerow(
-            (case.id, case.group, case.site or "", *(cells.get(name, "") for name in free), *files)
-        )
-    write_text(out / "dataset.csv", text.getvalue())
-    write_text(out / "labels.json", dataset.schema.to_json())
-    if dataset.optional:
-        write_json(out / CHANNELS, {OPTIONAL: list(dataset.optional)})
-
-
-def _written(path: Path | None, out: Path) -> str:
-    """A file as a manifest names it: beside it, or by its absolute path."""
-    if path is None:
-        return ""
-    return str(path.relative_to(out)) if path.is_relative_to(out) else str(path.resolve())

@@ -16,6 +16,7 @@ from itertools import combinations
 from pathlib import Path
 
 from delineate.dataset import Dataset, Splits
+from delineate.dataset.provenance import made_by_models, told
 from delineate.errors import RunError
 from delineate.evaluation import (
     METHODS,
@@ -202,6 +203,11 @@ class Judge:
                 f"{len(self.cases)} of {len(self.dataset.cases)} cases were measured: "
                 "the others are in the validation part of folds that were not trained."
             )
+        said = told(self.dataset.cases)
+        if said is not None:
+            notes.append(f"{said}.")
+        if made_by_models(self.dataset.case(case) for case in self.cases):
+            notes.append("As asked, labels that a model made and nobody reviewed were counted as references.")
         if len(self._judged_classically) < len(self.cases):
             count = len(self._judged_classically)
             notes.append(f"The methods without learning were measured on {count} of these cases.")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from delineate.dataset import label_files
+from delineate.dataset.provenance import refuse_as_evidence
 from delineate.dataset.table_file import read_facts
 from delineate.errors import DataError
 from delineate.evaluation import (
@@ -61,6 +62,7 @@ class MeasureWishes:
     gate     thresholds that the report is held against: a file, or 'literature'
     lesions  a name of `LESION_RULES`: every structure is also measured lesion by lesion, by these rules
     probabilities  a folder of probabilities: is the model as sure as it is right?
+    count_models   references that a model made and nobody reviewed are counted, too
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -72,6 +74,7 @@ class MeasureWishes:
     gate: str | None = None
     lesions: str | None = None
     probabilities: Path | None = None
+    count_models: bool = False
 
     @property
     def all_rules(self) -> Rules:
@@ -127,6 +130,9 @@ def evaluate_folders(
         scans=wishes.scans,
         without=wishes.without,
     )
+    if not wishes.count_models:
+        remedy = "Leave them out, or count them all the same:  --count-model-labels"
+        refuse_as_evidence(folders.references.cases, str(references), remedy)
     for note in folders.notes:
         watch.say(note)
     dataset = folders.references

@@ -195,7 +195,7 @@ def signatures(dataset: Dataset) -> dict[str, str]:
     result = {}
     for case in dataset.cases:
         digest = hashlib.sha256()
-        for path in (*case.images, case.labels):
+        for path in (*case.images, case.labels, *case.raters.values()):
             for file in files_of(path):
                 stat = file.stat()
                 digest.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())

@@ -20,6 +20,7 @@ from delineate.dataset import (
     find_leaks,
     make_splits,
 )
+from delineate.dataset.provenance import made_by_models, refuse_as_evidence
 from delineate.errors import DataError, PlanError, RunError
 from delineate.evaluation import InstanceReport, Report, Rules
 from delineate.networks import Degraded
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from delineate.training import World
 
 ASKED = "asked.json"
+TEACH_ONLY = "Move them to the training part of every fold, or count them all the same:  --count-model-labels"
 
 
 def run(
@@ -107,6 +109,7 @@ def plan(
             made = begun(started, dataset, made, wishes.start.folder, watch, adopt=True)
         made = wishes.start.changed(made)
         made = styled(made, dataset, wishes, watch)
+        made = wishes.labels.changed(made)
         for field, value in wishes.by_hand.items():
             made = made.set_by_hand(field, value)
         started.save("plan.json", made)
@@ -273,9 +276,18 @@ def _split(run: Run, dataset: Dataset, wishes: SplitWishes, *, again: bool) -> S
         return run.splits()
     if wishes.file is not None:
         splits = Splits.read(wishes.file, dataset)
+        if not wishes.count_models:
+            judged = {name for fold in splits.folds for name in (*fold.validation, *fold.test)}
+            refuse_as_evidence(dataset.subset(judged).cases, str(wishes.file), TEACH_ONLY)
     else:
-        folds = max(2, min(FOLDS, len(dataset.cases)))
-        splits = make_splits(dataset, mode=wishes.mode, folds=folds, stratify=wishes.stratify)
+        models = () if wishes.count_models else made_by_models(dataset.cases)
+        splits = make_splits(
+            dataset,
+            mode=wishes.mode,
+            folds=max(2, min(FOLDS, len(dataset.cases) - len(models))),
+            stratify=wishes.stratify,
+            count_model_labels=wishes.count_models,
+        )
     if run.has("splits.json") and splits != run.splits() and (run.folder / "folds").is_dir():
         raise RunError(
             f"{run.folder}: networks were trained on other splits. Start a new run folder for these ones."

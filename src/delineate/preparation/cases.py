@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Condition
 from typing import Any
@@ -23,6 +23,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from delineate.dataset import Case, Dataset
+from delineate.dataset.provenance import provenance_of
 from delineate.errors import DataError, Error, PlanError
 from delineate.io import read_geometry
 from delineate.io.disk import is_partial
@@ -89,6 +90,7 @@ def swept(
 ) -> dict[str, Path]:
     """The folder of each configuration, made and without what killed processes left; nobody writes there."""
     _check_fit(dataset, plan)
+    _check_raters(dataset, plan)
     stores = _stores(plan, folder, names)
     for store in set(stores.values()):
         _sweep(store)
@@ -141,6 +143,14 @@ def made_from(dataset: Dataset, case: Case, plan: Plan, configuration: Configura
         "images": [None if path is None else _stamps(path) for path in case.images],
         "label_map": None if case.labels is None else _stamps(case.labels),
     }
+    if case.raters:
+        facts["raters"] = {name: _stamps(path) for name, path in case.raters.items()}
+    if plan.training.targets != "reference":
+        facts["targets"] = plan.training.targets
+    if plan.training.patches != "foreground":
+        facts["patches"] = plan.training.patches
+    if not provenance_of(case).is_evidence:
+        facts["is_pseudo"] = True
     if table is not None and table.per_kind is not None:
         facts["ids_per_kind"] = table.per_kind
     if configuration.network.finds_objects:
@@ -191,6 +201,10 @@ def _prepare_case(work: _Work, case: Case) -> None:
         scan, labels = dataset.pair(case)
         ready = upright(scan, plan)
         numbers = indices(labels_on(labels.array, scan.geometry, ready.cropped), plan.labels)
+        drawn = {
+            name: indices(labels_on(one.array, scan.geometry, ready.cropped), plan.labels)
+            for name, one in (dataset.drawn(case) if plan.training.targets == "raters" else {}).items()
+        }
         ids = None
         if any(plan.configuration(name).network.finds_objects for name in missing):
             ids = labels_on(dataset.objects(case), scan.geometry, ready.cropped)
@@ -199,6 +213,13 @@ def _prepare_case(work: _Work, case: Case) -> None:
             configuration = plan.configuration(name)
             finds = configuration.network.finds_objects
             prepared = _prepared(case, ready, numbers, plan, configuration, ids if finds else None)
+            prepared = replace(
+                prepared,
+                drawn={
+                    rater: respaced_labels(one, ready.cropped, configuration) for rater, one in drawn.items()
+                },
+                is_pseudo=not provenance_of(case).is_evidence,
+            )
             write_case(
                 work.stores[name], case.id, prepared, patch=configuration.patch, made_from=wanted[name]
             )
@@ -218,7 +239,7 @@ def _prepared(
         labels = respaced_labels(numbers, scan.cropped, configuration)
     else:
         labels = _kinds(ids, numbers)[objects]
-    wanted = targets(plan.labels)
+    wanted = targets(plan.labels, background=plan.training.patches == "classes")
     # A case's own generator: whatever else is in the dataset, the same voxels are drawn.
     rng = np.random.default_rng(list(case.id.encode()))
     return Prepared(
@@ -272,6 +293,14 @@ def _check_fit(dataset: Dataset, plan: Plan) -> None:
         raise PlanError(
             f"the plan was made for other labels: {_meaning(plan.labels)}; the dataset {dataset.name} has "
             f"{_meaning(dataset.schema)}. Make a new plan for this dataset."
+        )
+
+
+def _check_raters(dataset: Dataset, plan: Plan) -> None:
+    if plan.training.targets == "raters" and not any(case.raters for case in dataset.cases):
+        raise PlanError(
+            f"the plan learns the shares of several raters, but no case of {dataset.name} has any. Name "
+            "their label maps in columns label:NAME of a manifest, or set training.targets to reference."
         )
 
 

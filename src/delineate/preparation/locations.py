@@ -23,6 +23,7 @@ ENOUGH = 10_000
 SHARE = 0.01
 
 ANNOTATED = 0  # the class of every voxel that somebody annotated, where a schema has an ignore label
+BACKGROUND = -1  # the class of what somebody said is background, where classes are drawn alike
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,11 @@ class Target:
     members: tuple[int, ...]
 
 
-def targets(schema: LabelSchema) -> tuple[Target, ...]:
+def targets(schema: LabelSchema, *, background: bool = False) -> tuple[Target, ...]:
     """One target per label or, where there are any, per region, numbered from 1.
 
-    With an ignore label there is also number 0: everything annotated, background included.
+    With an ignore label there is also number 0: everything annotated, background included; and with
+    `background` number -1, the background itself.
     """
     index = {label.value: n for n, label in enumerate(schema.labels, 1)}
     found = [
@@ -46,6 +48,8 @@ def targets(schema: LabelSchema) -> tuple[Target, ...]:
     ]
     if schema.ignore is not None:
         found.insert(0, Target(ANNOTATED, "annotated", (0, *index.values())))
+    if background:
+        found.insert(0, Target(BACKGROUND, "background", (0,)))
     return tuple(found)
 
 

@@ -35,7 +35,14 @@ class CaseReader(Protocol):
     @property
     def classes_present(self) -> Sequence[int]: ...  # noqa: D102
     @property
+    def classes_annotated(self) -> Sequence[int]: ...  # noqa: D102
+    @property
     def missing(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def raters(self) -> int: ...  # noqa: D102
+    @property
+    def is_pseudo(self) -> bool: ...  # noqa: D102
+    def drawn(self, box: Box, /) -> Array: ...  # noqa: D102
     def image(self, box: Box, /) -> Array: ...  # noqa: D102
     def labels(self, box: Box, /) -> Array: ...  # noqa: D102
     def previous(self, box: Box, /) -> Array: ...  # noqa: D102
@@ -63,7 +70,8 @@ class Batch:
 
     images  (sample, channel, *edges) float32
     labels  (sample, *edges) int64: 0 background, n the n-th label of the schema, -1 unknown; where single
-            objects are learnt (sample, 2, *edges), these and the ids of objects
+            objects are learnt (sample, 2, *edges), these and the ids of objects; where several raters are,
+            (sample, output, *edges) float32, the share of them who said so, -1 where nobody annotated
     ids     the case of each sample
     seeds   where single objects are learnt, a number for each sample: what a network draws follows from it
     """
@@ -91,6 +99,9 @@ class Sampler:
     accumulate  how many batches of the configuration make up one of these
     hard_cases  share of the samples whose case is drawn by how hard it was
     chances     of each case, where they differ
+    weights     of each case, where labels of models are drawn less often than those of people
+    by_class    whether every patch is centred on an annotated voxel of a class, background among them, all
+                classes of a case equally likely: for scribbles
     """
 
     store: StoreReader
@@ -104,6 +115,8 @@ class Sampler:
     accumulate: int = 1
     hard_cases: float = 0.0
     chances: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
+    by_class: bool = False
 
     def __post_init__(self) -> None:
         if not self.ids:
@@ -131,12 +144,14 @@ class Sampler:
             fold=fold,
             accumulate=training.accumulate,
             hard_cases=training.hard_cases,
+            weights=_weights(store, ids, training.pseudo_weight),
+            by_class=training.patches == "classes",
         )
 
     @property
     def still(self) -> Sampler:
         """The same sampling, all cases alike, with nothing else random: for validation."""
-        return replace(self, recipe=self.recipe.still, accumulate=1, hard_cases=0.0, chances=())
+        return replace(self, recipe=self.recipe.still, accumulate=1, hard_cases=0.0, chances=(), weights=())
 
     @property
     def size(self) -> int:
@@ -145,7 +160,10 @@ class Sampler:
 
     def mined(self, hardness: Mapping[str, float]) -> Sampler:
         """The same, with some cases drawn by how hard they are."""
-        return replace(self, chances=chances(self.ids, hardness, self.hard_cases))
+        drawn = chances(self.ids, hardness, self.hard_cases)
+        return replace(
+            self, chances=tuple(a * b for a, b in zip(drawn, self.weights or (1,) * len(drawn), strict=True))
+        )
 
     def shared(self, rank: int, processes: int) -> Sampler:
         """What one of several processes makes; together they make the same batches as one."""
@@ -172,9 +190,10 @@ class Sampler:
 
     def _case(self, rng: np.random.Generator) -> int:
         """The number of a case."""
-        if not self.chances:
+        uneven = self.chances or self.weights
+        if not uneven:
             return int(rng.integers(len(self.ids)))
-        steps = np.cumsum(self.chances)
+        steps = np.cumsum(uneven)
         return int(np.searchsorted(steps / steps[-1], rng.random(), side="right"))
 
     def read(self, place: Place, draw: Draw) -> Cutout:
@@ -187,10 +206,15 @@ class Sampler:
                 objects = _padded(case.objects, box, case.shape, (), np.int32, 0)
                 flat = self._flattened
                 return Cutout(flat(image), flat(labels), objects=flat(objects))
-            if not self.recipe.previous_labels:
-                return Cutout(self._flattened(image), self._flattened(labels))
-            previous = _padded(case.previous, box, case.shape, (), np.int16, 0)
-            return Cutout(*map(self._flattened, (image, labels, previous)))
+            cutout = Cutout(self._flattened(image), self._flattened(labels))
+            if self.recipe.shares:
+                outside = self.recipe.outside_label
+                drawn = _padded(case.drawn, box, case.shape, (case.raters,), np.int16, outside)
+                cutout = replace(cutout, drawn=self._flattened(drawn))
+            if self.recipe.previous_labels:
+                previous = _padded(case.previous, box, case.shape, (), np.int16, 0)
+                cutout = replace(cutout, previous=self._flattened(previous))
+            return cutout
 
     def _box(self, place: Place, draw: Draw) -> Box:
         """The source box, about the middle of the patch."""
@@ -227,10 +251,17 @@ class Sampler:
 
         Where only some voxels are annotated, all patches are centred on such.
         """
-        present = case.classes_present
-        if forced and len(present):
+        present = case.classes_annotated if self.by_class else case.classes_present
+        if (forced or self.by_class) and len(present):
             return case.locations(present[int(rng.integers(len(present)))])
         return case.locations(ANNOTATED) if self.recipe.has_unknown else np.empty((0, 3), np.int32)
+
+
+def _weights(store: StoreReader, ids: Sequence[str], pseudo: float) -> tuple[float, ...]:
+    """How often each case is drawn against one that people labelled; nothing where all are alike."""
+    if pseudo == 1:
+        return ()
+    return tuple(pseudo if store.case(case_id).is_pseudo else 1.0 for case_id in ids)
 
 
 @contextmanager

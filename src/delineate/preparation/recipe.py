@@ -25,6 +25,7 @@ from delineate.planning.plan import Augmentation, ConfigurationName, Plan
 from delineate.preparation.appearance import draw_changes
 from delineate.preparation.cascade import Corruption, draw_corruption, one_hot
 from delineate.preparation.deform import Deform, Edges, Reading, draw_deform
+from delineate.preparation.shares import Table, averaged, table_of
 from delineate.preparation.transform import Change, Mirror, draw_mirror, draw_seed, happens
 
 
@@ -36,18 +37,20 @@ class Cutout:
     labels    (*box) whole numbers: 0 background, n the n-th label, -1 unknown
     previous  (*box) labels of the previous stage of a cascade
     objects   (*box) ids of single objects
+    drawn     (rater, *box) labels of each of several raters
     """
 
     image: Tensor
     labels: Tensor
     previous: Tensor | None = None
     objects: Tensor | None = None
+    drawn: Tensor | None = None
 
     def on(self, device: torch.device) -> Cutout:
         """The same on a device."""
-        previous = None if self.previous is None else self.previous.to(device)
-        objects = None if self.objects is None else self.objects.to(device)
-        return Cutout(self.image.to(device), self.labels.to(device), previous, objects)
+        further = (self.previous, self.objects, self.drawn)
+        moved = (None if one is None else one.to(device) for one in further)
+        return Cutout(self.image.to(device), self.labels.to(device), *moved)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Recipe:
     previous_labels  labels of the previous stage, each an input channel after those of the image
     channel_dropout  how likely each channel of a sample is dropped
     has_objects      whether single objects are learnt: their ids go the way of the labels
+    shares           the outputs of each label index, where labels are the shares of several raters
     """
 
     augmentation: Augmentation | None
@@ -96,6 +100,7 @@ class Recipe:
     previous_labels: int = 0
     channel_dropout: float = 0.0
     has_objects: bool = False
+    shares: Table = ()
 
     def __post_init__(self) -> None:
         flat = None if self.augmentation is None else self.augmentation.flat_axis
@@ -122,6 +127,7 @@ class Recipe:
             previous_labels=len(plan.labels.labels) if configuration.previous else 0,
             channel_dropout=plan.training.channel_dropout,
             has_objects=configuration.network.finds_objects,
+            shares=table_of(plan.labels) if plan.training.targets == "raters" else (),
         )
 
     @property
@@ -160,7 +166,8 @@ class Recipe:
     def apply(self, cutouts: Sequence[Cutout], draws: Sequence[Draw]) -> tuple[Tensor, Tensor]:
         """Images (sample, channel, *edges) float32 and labels (sample, *edges) int64.
 
-        With objects labels are (sample, 2, *edges): label indices and ids.
+        With objects labels are (sample, 2, *edges): label indices and ids. Of several raters they are
+        (sample, output, *edges) float32: the share who said so, -1 where nobody annotated.
         """
         first, edges = cutouts[0].image, (2, *self.edges) if self.has_objects else self.edges
         images = first.new_empty((len(cutouts), self.inputs, *self.edges), dtype=torch.float32)
@@ -174,7 +181,19 @@ class Recipe:
             if self.previous_labels:
                 previous = maps[1] if draw.corruption is None else draw.corruption.apply(maps[1])
                 image[self.channels :] = one_hot(previous, self.previous_labels)
+        if self.shares:
+            pairs = zip(cutouts, draws, strict=True)
+            return images, torch.stack([self._shares(cutout, draw) for cutout, draw in pairs])
         return images, labels
+
+    def _shares(self, cutout: Cutout, draw: Draw) -> Tensor:
+        """(output, *edges): the average of the raters, each of whom went the way of labels."""
+        maps = cutout.labels[None] if cutout.drawn is None else cutout.drawn
+        reading = draw.deform.reading(self.edges, draw.reach, maps.device)
+        maps = reading.labels(maps, outside=self.outside_label)
+        if not self.has_unknown:
+            maps = maps.clamp(min=0)
+        return averaged(draw.mirror.apply(maps), self.shares)
 
     def _image(self, image: Tensor, draw: Draw) -> Tensor:
         outside = image[list(self.masked_channels)] == 0 if self.masked_channels else None

@@ -1,7 +1,8 @@
 """Store: prepared cases on disk, read by patch.
 
 A folder per case: `image.b2nd` (channel, i, j, k) float32, `labels.b2nd` (i, j, k) label indices,
-`objects.b2nd` (i, j, k) ids of single objects where those are learnt, `locations.npy` sampled voxels of each
+`objects.b2nd` (i, j, k) ids of single objects where those are learnt, `raters.b2nd` (rater, i, j, k) label
+indices of each of several people where their shares are learnt, `locations.npy` sampled voxels of each
 structure, `case.json` everything else. Arrays are compressed in
 blocks (Blosc2), so that a patch costs no more than the blocks that it touches. A case folder is complete or
 it is not there.
@@ -10,8 +11,8 @@ it is not there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -34,7 +35,7 @@ Block = Box | tuple[slice, slice, slice]  # (i, j, k)
 IMAGE, LABELS, LOCATIONS, PREVIOUS, CASE = (
     "image.b2nd", "labels.b2nd", "locations.npy", "previous.b2nd", "case.json",
 )  # fmt: skip
-OBJECTS = "objects.b2nd"
+OBJECTS, RATERS = "objects.b2nd", "raters.b2nd"
 # Longest edges, in voxels, of what is decompressed at once: at most 128 KiB of float32 fit a core's cache.
 EDGE_3D = 32
 EDGE_2D = 128
@@ -81,6 +82,8 @@ class CaseRecord(Record):
     grid       the grid that the network sees
     cropped    the scan's own voxels, turned and cropped
     missing    channels that the case lacks: 0 all over in `image`
+    raters     who drew the maps of `raters.b2nd`, in their order
+    is_pseudo  whether a model made the labels, and nobody reviewed them
     sizes      of the files, in bytes: a file of another size was cut short
     """
 
@@ -92,6 +95,8 @@ class CaseRecord(Record):
     cropped: Grid
     structures: tuple[Structure, ...]
     missing: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
+    raters: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
+    is_pseudo: bool = Field(default=False, exclude_if=lambda value: not value)
     sizes: dict[str, int]
 
 
@@ -187,15 +192,36 @@ class StoredCase:
     @cached_property
     def classes_present(self) -> tuple[int, ...]:
         """Numbers (from 1) of the labels, or of the regions where there are any, that have voxels here."""
+        return tuple(s.number for s in self.record.structures if s.voxels and s.number > 0)
+
+    @cached_property
+    def classes_annotated(self) -> tuple[int, ...]:
+        """The same, after the background (-1) where some was marked and the plan draws it like the others."""
         return tuple(s.number for s in self.record.structures if s.voxels and s.number)
+
+    @property
+    def is_pseudo(self) -> bool:
+        """Whether a model made the labels, and nobody reviewed them."""
+        return self.record.is_pseudo
 
     def image(self, block: Block | None = None) -> npt.NDArray[np.float32]:
         """Values (channel, i, j, k) float32 of a block within the grid, or of all of it."""
-        return self._read(IMAGE, block, (slice(None),)).astype(np.float32, copy=False)
+        return self._read(IMAGE, block, len(self.channels)).astype(np.float32, copy=False)
 
     def labels(self, block: Block | None = None) -> npt.NDArray[np.int16]:
         """Label indices (i, j, k) int16: 0 background, n the n-th label of the schema, -1 unknown."""
         return self._read(LABELS, block).astype(np.int16, copy=False)
+
+    @property
+    def raters(self) -> int:
+        """How many maps `drawn` gives."""
+        return max(1, len(self.record.raters))
+
+    def drawn(self, block: Block | None = None) -> npt.NDArray[np.int16]:
+        """Label indices (rater, i, j, k) int16 of each rater; of a case without, its labels as of one."""
+        if not self.record.raters:
+            return self.labels(block)[None]
+        return self._read(RATERS, block, self.raters).astype(np.int16, copy=False)
 
     @property
     def has_previous(self) -> bool:
@@ -250,10 +276,11 @@ class StoredCase:
             )
         return block.slices
 
-    def _read(self, name: str, block: Block | None, lead: tuple[slice, ...] = ()) -> Array:
-        where = (*lead, *self._slices(block))
-        whole = (len(self.channels), *self.shape) if lead else self.shape
-        size = math.prod(whole) * (4 if lead else 2)  # bytes
+    def _read(self, name: str, block: Block | None, lead: int | None = None) -> Array:
+        """A block of a stored array, which has `lead` entries along a first axis of its own."""
+        where = self._slices(block) if lead is None else (slice(None), *self._slices(block))
+        whole = self.shape if lead is None else (lead, *self.shape)
+        size = math.prod(whole) * (4 if name == IMAGE else 2)  # bytes
         kept = self._cache.get((self.id, name), size, lambda: self._stored(name, whole, ...))
         return self._stored(name, whole, where) if kept is None else np.array(kept[where])
 
@@ -278,6 +305,8 @@ class Prepared:
     targets    whose voxels `locations` holds
     missing    channels that the scan lacks
     objects    (i, j, k) ids of single objects on `grid`; None where those are not learnt
+    drawn      (i, j, k) label indices of each of several raters, by name, where their shares are learnt
+    is_pseudo  whether a model made the labels, and nobody reviewed them
     """
 
     image: npt.NDArray[np.float32]
@@ -289,6 +318,8 @@ class Prepared:
     locations: Locations
     missing: tuple[str, ...] = ()
     objects: npt.NDArray[np.int32] | None = None
+    drawn: Mapping[str, npt.NDArray[np.int16]] = field(default_factory=dict)
+    is_pseudo: bool = False
 
 
 def write_case(store: Path, case: str, prepared: Prepared, *, patch: Shape, made_from: str) -> None:
@@ -303,6 +334,9 @@ def write_case(store: Path, case: str, prepared: Prepared, *, patch: Shape, made
         _write_array(folder / LABELS, smallest(prepared.labels), patch, repeats=True)
         if prepared.objects is not None:
             _write_array(folder / OBJECTS, prepared.objects, patch, repeats=True)
+        if prepared.drawn:
+            every = smallest(np.stack(list(prepared.drawn.values())))
+            _write_array(folder / RATERS, every, patch, repeats=True)
         np.save(folder / LOCATIONS, prepared.locations.rows)
         record = CaseRecord(
             case=case,
@@ -312,6 +346,8 @@ def write_case(store: Path, case: str, prepared: Prepared, *, patch: Shape, made
             cropped=Grid.of(prepared.cropped),
             structures=_structures(prepared.targets, prepared.locations),
             missing=prepared.missing,
+            raters=tuple(prepared.drawn),
+            is_pseudo=prepared.is_pseudo,
             sizes={path.name: path.stat().st_size for path in sorted(folder.iterdir())},
         )
         (folder / CASE).write_text(record.to_json(), encoding="utf-8")

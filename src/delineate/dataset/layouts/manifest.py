@@ -4,6 +4,9 @@ CSV: columns `case`, `image` or one column per channel, `label`, and where known
 others, which are kept. A column is a channel where its cells name scans. An empty image cell declares a
 missing channel, an empty label cell a case to be segmented. `labels.json` beside it says what values mean.
 
+A column `label:ANNA` is what the rater Anna drew. Where the cell `label` is empty, the reference is what most
+raters said.
+
 JSON: {"channels": ["T1", "FLAIR"], "labels": {"background": 0, "lesion": 1}, "cases": [{"case": "a",
 "T1": "a/t1.nii.gz", "FLAIR": "a/flair.nii.gz", "label": "a/lesion.nii.gz", "patient": "p1"}]}; with
 "optional": ["FLAIR"] a case may lack that channel (beside a CSV, `channels.json` says so).
@@ -21,7 +24,7 @@ from delineate.dataset.layouts.nnunet import missing_file
 from delineate.dataset.layouts.pairs import channels_of, discovered
 from delineate.dataset.listing import Listing, duplicate, may_lack, read_json, refuse_empty, within
 from delineate.dataset.problem import Problem
-from delineate.dataset.table_file import RESERVED, Row, TableFile, facts, read_table
+from delineate.dataset.table_file import RATER, RESERVED, Row, TableFile, facts, read_table
 from delineate.dataset.values import LabelTable, label_table, read_label_table
 from delineate.errors import DataError
 from delineate.io import is_scan
@@ -100,11 +103,18 @@ def _case(row: Row, sheet: TableFile, columns: tuple[str, ...]) -> tuple[Case, l
     known = facts(row, free)
     named = [within(root, row[name], where) if row[name] else None for name in columns]
     label = within(root, row["label"], where) if row["label"] else None
-    absent = [path for path in (*named, label) if path is not None and not path.exists()]
+    raters = {
+        name.removeprefix(RATER): within(root, row[name], where)
+        for name in sheet.columns
+        if name.startswith(RATER) and row[name]
+    }
+    absent = [path for path in (*named, label, *raters.values()) if path is not None and not path.exists()]
+    raters = {name: path for name, path in raters.items() if path not in absent}
+    label = next(iter(raters.values()), None) if label is None else label
     images = tuple(None if path in absent else path for path in named)
     if len(columns) == 1 and images == (None,):
         label = None
-    case = replace(known, images=images, labels=None if label in absent else label)
+    case = replace(known, images=images, labels=None if label in absent else label, raters=raters)
     return case, [missing_file(case.id, path, where) for path in absent]
 
 
@@ -112,7 +122,11 @@ def _sheet(file: Path) -> tuple[TableFile, tuple[str, ...]]:
     sheet = read_table(file)
     if IMAGE in sheet.columns:
         return sheet, (IMAGE,)
-    channels = tuple(name for name in sheet.columns if name not in RESERVED and _names_scans(sheet, name))
+    channels = tuple(
+        name
+        for name in sheet.columns
+        if name not in RESERVED and not name.startswith(RATER) and _names_scans(sheet, name)
+    )
     if not channels:
         raise DataError(
             f"{file}: no column names images. Expected a column 'image', or one column per channel; "
