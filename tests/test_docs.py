@@ -313,6 +313,7 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "time-budget.md": ("heads",),
     "networks.md": ("heads",),
     "losses.md": ("heads",),
+    "memory.md": ("one_channel", "scan"),
     "model-folder.md": ("work",),
     "leakage.md": ("heads",),
     "deidentify.md": ("series",),
