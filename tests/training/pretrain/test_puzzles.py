@@ -1,13 +1,17 @@
 """What pretraining does to patches: drawn, then applied; each is a function of its number."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delineate.preparation.patches import Batch
 from delineate.training.pretrain.blocks import Mask, block_of, draw_mask
 from delineate.training.pretrain.genesis import Bend, Changes, Paint, Shuffle, draw_changes
+from delineate.training.pretrain.puzzles import Puzzles
 
 
 def image(*shape, seed=0):
@@ -123,3 +127,48 @@ def test_every_kind_of_change_is_drawn():
     assert shares[Shuffle] == pytest.approx(0.5, abs=0.1)
     assert shares[Paint] == pytest.approx(0.9, abs=0.07)
     assert isinstance(drawn[0], Changes)
+
+
+# ---- batches
+
+
+@dataclass(frozen=True)
+class Scans:
+    """A sampler of noise: what `Puzzles` asks of one."""
+
+    seed: int = 1
+    fold: int = 0
+    share: tuple[int, int] = (0, 1)
+    size: int = 4
+
+    def shared(self, rank, processes):
+        return replace(self, share=(rank, processes))
+
+    def batch(self, step, device="cpu"):
+        numbers = range(self.share[0], self.size, self.share[1])
+        images = torch.stack([image(2, 8, 8, 8, seed=100 * step + n) for n in numbers])
+        return Batch(images, torch.zeros(len(images), 8, 8, 8), tuple(f"c{n}" for n in numbers))
+
+
+@pytest.mark.parametrize("task", ["mae", "genesis"])
+def test_a_batch_is_a_function_of_its_number_however_many_share_it(task):
+    puzzles = Puzzles(Scans(), task, 0.75, (2, 2, 2))
+    whole, again = puzzles.batch(3), puzzles.batch(3)
+    assert torch.equal(whole.images, again.images)
+    parts = [puzzles.shared(rank, 2).batch(3) for rank in (0, 1)]
+    assert torch.equal(whole.images[0::2], parts[0].images)
+    assert torch.equal(whole.labels[1::2], parts[1].labels)
+    assert whole.ids == ("c0", "c1", "c2", "c3")
+    assert not torch.equal(whole.images, puzzles.batch(4).images)
+
+
+def test_labels_are_the_image_as_it_was_and_where_it_counts():
+    scans = Scans()
+    hidden = Puzzles(scans, "mae", 0.75, (2, 2, 2)).batch(0)
+    assert torch.equal(hidden.labels[:, :2], scans.batch(0).images)
+    mask = hidden.labels[:, 2:].bool()
+    assert mask.float().mean() == 0.75
+    seen = ~mask.expand_as(hidden.images)
+    assert not hidden.images[~seen].any()
+    assert torch.equal(hidden.images[seen], scans.batch(0).images[seen])
+    assert Puzzles(scans, "genesis", 0.75, (2, 2, 2)).batch(0).labels[:, 2:].all()
