@@ -329,3 +329,65 @@ def test_another_number_of_channels_is_never_repeated_to_fit(sample_plan, memory
 def test_a_case_that_is_not_there_is_named(sample_plan, two_cases):
     with pytest.raises(DataError, match="lost: its prepared data could not be read"):
         sampler(sample_plan(), two_cases, ids=("lost",)).batch(0)
+
+
+# -- imperfect labels
+
+
+def scribbled(memory_case, seed=0):
+    """A case with four marked voxels of one class, one of another, and many of background."""
+    rng = np.random.default_rng(seed)
+    labels = np.full((20, 20, 20), -1)
+    labels[5, 5, 2:16] = 0
+    labels[10, 10, 6:10] = 1
+    labels[15, 15, 12] = 2
+    return memory_case(rng.normal(size=(1, 20, 20, 20)).astype(np.float32), labels)
+
+
+def test_scribbles_of_every_class_are_drawn_alike_and_nothing_unmarked(
+    sample_plan, memory_case, memory_store
+):
+    plan = sample_plan(labels=LabelSchema.of("one", "two").but(ignore=9))
+    plan = plan.but(training=plan.training.but(patches="classes"))
+    store = memory_store({"a": scribbled(memory_case)})
+    sampler = Sampler.of(plan, "3d_fullres", store, ("a",), fold=0)
+    counts = {0: 0, 1: 0, 2: 0}
+    for step in range(300):
+        for index in range(2):
+            place, _ = sampler.draw(step, index)
+            i, j, _ = (corner + 4 for corner in place.corner)
+            counts[{5: 0, 10: 1, 15: 2}[i]] += 1
+            assert i == j
+    assert all(150 < count < 250 for count in counts.values())
+    assert (sampler.still.batch(0).labels >= 0).flatten(1).any(1).all()
+
+
+def test_a_store_keeps_where_background_was_marked(tmp_path):
+    labels = np.full((6, 6, 6), -1, np.int16)
+    labels[0, 0, :3], labels[3, 3, 3] = 0, 1
+    schema = LabelSchema.of("one").but(ignore=2)
+    wanted = targets(schema, background=True)
+    assert [target.number for target in wanted] == [-1, 0, 1]
+    found = locate(labels, wanted, np.random.default_rng(0))
+    assert found.voxels == (3, 4, 1)
+    grid = Geometry((6, 6, 6), np.eye(4))
+    image = np.zeros((1, 6, 6, 6), np.float32)
+    prepared = Prepared(image, labels, grid, grid, ("MR",), wanted, found, is_pseudo=True)
+    write_case(tmp_path, "a", prepared, patch=(6, 6, 6), made_from="x")
+    case = Store.open(tmp_path).case("a")
+    assert (case.classes_present, case.classes_annotated, case.is_pseudo) == ((1,), (-1, 1), True)
+    assert case.locations(-1).tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
+
+
+def test_cases_of_models_are_drawn_less_often_by_their_weight(sample_plan, memory_case, memory_store):
+    plan = sample_plan()
+    plan = plan.but(training=plan.training.but(pseudo_weight=0.25))
+    rng = np.random.default_rng(0)
+    image, labels = rng.normal(size=(1, 10, 10, 10)).astype(np.float32), rng.integers(0, 3, (10, 10, 10))
+    cases = {"people": memory_case(image, labels), "model": memory_case(image, labels, is_pseudo=True)}
+    sampler = Sampler.of(plan, "3d_fullres", memory_store(cases), ("people", "model"), fold=0)
+    drawn = [sampler.draw(step, 0)[0].case for step in range(2000)]
+    assert drawn.count("model") / drawn.count("people") == pytest.approx(0.25, abs=0.04)
+    assert sampler.still.weights == ()
+    mined = sampler.mined({"people": 1.0, "model": 1.0})
+    assert mined.chances[1] / mined.chances[0] == pytest.approx(0.25)
