@@ -165,6 +165,16 @@ def test_a_window_clips_to_its_ends():
     assert (found.min(), found.max()) == (40 - 200, 40)
 
 
+def test_an_inverted_contrast_turns_back_from_the_top_and_is_the_negative_at_the_end():
+    scan = EXAMPLES["mr"].scan.array[0]
+    kind = _kind("mr", "inversion")
+    some, whole = (shifted(EXAMPLES["mr"], kind, severity).scan.array[0] for severity in (2, 5))
+    assert np.corrcoef(scan.ravel(), whole.ravel())[0, 1] < -0.99
+    below = scan < np.percentile(scan, 30)
+    assert np.array_equal(some[below], scan[below])
+    assert some.max() < scan.max()
+
+
 def test_zero_outside_a_stripped_head_stays_zero():
     array = EXAMPLES["mr"].scan.array.copy()
     array[:, :6] = 0

@@ -67,11 +67,12 @@ def contrast(example: Example, factor: float, rng: Rng) -> Example:
 
 
 def inversion(example: Example, share: float, rng: Rng) -> Example:
-    """Values mixed with their mirror image about the middle: at 100 % bright is dark."""
+    """The brightest `share` of the range turns back and grows darker (a mixture would only be a gain)."""
     values = float_values(example.scan)
     for channel in values:
         low, high = signal(channel)
-        channel[...] = (1 - share / 100) * channel + share / 100 * (low + high - channel)
+        turn = high - share / 100 * (high - low)
+        channel[...] = np.where(channel > turn, 2 * turn - channel, channel)
     return kept_zero(example, values)
 
 

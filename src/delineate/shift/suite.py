@@ -103,10 +103,10 @@ _MR = (
     Kind(
         "inversion",
         "inverted contrast",
-        "% inverted",
+        "% of the range",
         (20, 40, 60, 80, 100),
         intensity.inversion,
-        "mixed with the mirror image of its values",
+        "the brightest values turn back and grow darker; at 100 % all do",
     ),
     Kind(
         "offset",

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from delineate.evaluation.plots import nice_step, safe
 from delineate.evaluation.stress.measured import Cell, KindResult, Stress
 
-COLUMNS, WIDE, HIGH = 4, 164, 118
+COLUMNS, WIDE, HIGH = 4, 158, 118
 WIDTH, LEFT, TOP, BETWEEN, HEAD, FOOT = 720, 34, 24, 12, 20, 26
 DOT = 3.2
 
@@ -101,7 +101,7 @@ class _Panel:
         yield f"<circle {where}><title>{safe(told)}</title></circle>"
 
     def _x(self, severity: int) -> float:
-        return self.left + 10 + (WIDE - 20) * severity / 5
+        return self.left + 8 + (WIDE - 20) * severity / 5
 
     def _y(self, value: float) -> float:
         return self.top + HIGH * (1 - (max(value, self.low) - self.low) / (1 - self.low))
