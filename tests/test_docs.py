@@ -41,12 +41,12 @@ from delineate.dataset import Dataset, LabelTable, Splits, read_label_table
 from delineate.dataset.table_file import read_table
 from delineate.evaluation import learning_curve, read_curve, read_gate
 from delineate.evaluation.follow_up import read_days
-from delineate.io import read_geometry, write_labels, write_volume
+from delineate.io import read_geometry, write_labels, write_objects, write_volume
 from delineate.io.disk import write_json
 from delineate.pipeline import MeasureWishes, PlanWishes, Unwatched, evaluate_folders, run
 from delineate.pipeline.service import read_service
 from delineate.space import Geometry, LabelMap, LabelSchema, Volume
-from delineate.space.phantoms import balls, head
+from delineate.space.phantoms import balls, cells, head, nuclei
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -271,6 +271,30 @@ class Things:
     def make_one_channel(self, to: Path) -> None:
         run(write_hippocampi(to.with_name("one_channel_data")), to, PlanWishes(steps=1), Unwatched())
 
+    def make_endoscopy(self, to: Path) -> None:
+        """A model of RGB pictures."""
+        folder = to.with_name("cells")
+        rows = ["case,image,label"]
+        for number in range(5):
+            picture, labels = cells(np.random.default_rng(number), size=32)
+            write_volume(picture, folder / f"c{number}.png")
+            write_labels(labels, folder / f"c{number}_label.png")
+            rows.append(f"c{number},c{number}.png,c{number}_label.png")
+        write_json(folder / "labels.json", {"background": 0, "cytoplasm": 1, "nucleus": 2})
+        (folder / "dataset.csv").write_text("\n".join(rows) + "\n")
+        run(folder / "dataset.csv", to, PlanWishes(steps=1), Unwatched())
+
+    def make_nuclei(self, to: Path) -> None:
+        """Pictures of nuclei, and maps of their ids."""
+        for number in range(5):
+            scan, ids = nuclei(np.random.default_rng(number), size=40, count=8)
+            write_volume(scan, to / "images" / f"n{number:02d}.png")
+            write_objects(ids, scan.geometry, to / "instances" / f"n{number:02d}.png")
+
+    def make_frames(self, to: Path) -> None:
+        for number in range(4):
+            write_volume(cells(np.random.default_rng(9 + number), size=32)[0], to / f"frame_{number}.png")
+
 
 def write_livers(folder: Path, change: Callable[[np.ndarray, int], np.ndarray]) -> None:
     """Labels of 36 phantoms that are livers with a lesion, changed by somebody who draws otherwise."""
@@ -305,6 +329,9 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "hippocampus-in-ten-minutes.md": ("Task04_Hippocampus",),
     "own-folds.md": ("heads",),
     "resuming-and-editing-plans.md": ("heads",),
+    "sequences.md": ("heads", "new"),
+    "imperfect-labels.md": ("one_channel", "Task04_Hippocampus"),
+    "instances.md": ("nuclei",),
     "segment-new-scans.md": ("work", "one_channel", "scan", "series", "new"),
     "choose-hardware.md": ("heads",),
     "engines-and-compression.md": ("one_channel", "scan", "Task04_Hippocampus"),
@@ -313,6 +340,7 @@ WORLDS = {  # page -> what lies in its folder before it begins
     "time-budget.md": ("heads",),
     "networks.md": ("heads",),
     "losses.md": ("heads",),
+    "live.md": ("endoscopy", "frames"),
     "memory.md": ("one_channel", "scan"),
     "model-folder.md": ("work",),
     "leakage.md": ("heads",),
@@ -443,7 +471,7 @@ class Reader:
                 assert learning_curve(*read_curve(file)).fits
             case "dataset.csv" | "cases.csv":
                 assert read_table(file).rows
-            case "dataset.json" | "cohort.json" | "pointer.json":
+            case "dataset.json" | "cohort.json" | "pointer.json" | "channels.json":
                 assert json.loads(block.text)  # opened by the command that follows
             case other:
                 raise AssertionError(f"{where}: nobody knows what {other} is")
@@ -549,6 +577,15 @@ def test_the_page_of_the_command_line_is_what_help_prints():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.PAGE.read_text() == module.page(), "write it anew:  python docs/reference/command_line.py"
+
+
+def test_the_plan_of_a_million_studies_is_what_its_script_computes():
+    script = DOCS / "explanations" / "a_million_studies.py"
+    spec = importlib.util.spec_from_file_location("a_million_studies", script)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text() == module.page(), f"write it anew:  python {script.relative_to(ROOT)}"
 
 
 def test_every_folder_has_its_reference_page():

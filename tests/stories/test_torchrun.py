@@ -32,7 +32,8 @@ def history(folder):
 
 def test_torchrun_trains_what_one_process_trains(terminal, cohort, quick, tmp_path):
     folder, alone = tmp_path / "run", tmp_path / "alone"
-    settings = [word for k, v in quick.items() for word in ("--set", f"{k}={json.dumps(v)}")]
+    plain = quick | {"training.optimizer": "sgd"}  # Adam's first steps make much of rounding
+    settings = [word for k, v in plain.items() for word in ("--set", f"{k}={json.dumps(v)}")]
     done = terminal.run("plan", cohort, folder, "--steps", 4, "--device", "cpu", *settings)
     assert done.returncode == 0, done.stderr
     shutil.copytree(folder, alone)
@@ -46,7 +47,7 @@ def test_torchrun_trains_what_one_process_trains(terminal, cohort, quick, tmp_pa
         safetensors.torch.load_file(run / "folds" / "3d_fullres" / "fold_0" / "weights.safetensors")
         for run in (folder, alone)
     )
-    assert all((mine[name] - other[name]).abs().max() < 1e-4 for name in other)
+    assert max(float((mine[name] - other[name]).abs().max()) for name in other) < 1e-4
     assert [row["step"] for row in history(folder)] == [row["step"] for row in history(alone)]
     again = torchrun("train", folder, "--fold", 0, "--device", "cpu")  # nothing is left to do
     assert again.returncode == 0, again.stderr
