@@ -176,6 +176,7 @@ def tool(name: str) -> str:
         packages = {
             "dciodvfy": "apt-get install dicom3tools",
             "plastimatch": "apt-get install plastimatch",
+            "dsrdump": "apt-get install dcmtk",
             "segimage2itkimage": "pip install dcmqi",
         }
         pytest.skip(f"{name} is not here: {packages[name]}")

@@ -1,5 +1,6 @@
 """A report says what was measured, and of which segment: highdicom reads it, dciodvfy finds no fault."""
 
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from clinic_stacks import MAKER, WHEN, Stack, blobs, dicom_errors, result_of, tool, write_images
 
 from delineate.clinic import Approval, Maker, deliver, measure, write_seg, write_sr
+from delineate.clinic.fhir_writer import bundle
 from delineate.clinic.sr_writer import device_uid
 from delineate.errors import DataError
 
@@ -161,6 +163,37 @@ def test_a_lesion_lies_in_its_organ_and_a_kidney_has_its_side(result, tmp_path):
     places = [item.ConceptCodeSequence[0].CodeMeaning for item in sites]
     assert places == ["Liver", "Kidney", "Liver", "Spleen"]
     assert sites[1].ContentSequence[0].ConceptCodeSequence[0].CodeMeaning == "Left"
+
+
+def test_of_a_lesion_anywhere_nobody_says_where(tmp_path):
+    """Neoplasm is no place."""
+    stack = Stack(columns=12, rows=10, count=6)
+    folder = write_images(tmp_path / "series", stack)
+    result = result_of(folder, stack, blobs(stack.geometry, 2), ("tumour", "liver tumour", "liver", "oedema"))
+    assert [f.concept.site and f.concept.site.meaning for f in result.findings] == [
+        None, "Liver", "Liver", None,
+    ]  # fmt: skip
+    written(result, tmp_path)
+    groups = below(pydicom.dcmread(tmp_path / "sr.dcm"), "126010").ContentSequence
+    said = [any(named(item) == "363698007" for item in group.ContentSequence) for group in groups]
+    assert said == [False, True, True] * 2
+    assert ["bodySite" in r for r in observations(result)][:5] == [False] * 5
+    tool("dciodvfy")
+    assert dicom_errors(tmp_path / "sr.dcm") == []
+
+
+def observations(result):
+    """Those of the first structure come first."""
+    content = bundle(result, {}, measure(result), "R4")
+    return [e["resource"] for e in content["entry"] if e["resource"]["resourceType"] == "Observation"]
+
+
+def test_dcmtk_reads_a_report(result, tmp_path):
+    written(result, tmp_path)
+    done = subprocess.run([tool("dsrdump"), tmp_path / "sr.dcm"], capture_output=True, text=True, check=True)
+    assert "Comprehensive 3D SR Document" in done.stdout
+    assert done.stdout.count("<inferred from SCOORD") == 6
+    assert "E:" not in done.stderr
 
 
 def test_a_report_is_preliminary_until_a_person_has_signed(result, tmp_path):

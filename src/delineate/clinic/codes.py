@@ -81,6 +81,13 @@ class Concept(Record):
     color: Color
     role: str = ""
 
+    @property
+    def site(self) -> Code | None:
+        """Where it is: its region, or itself where it is a part of the body; None of a lesion anywhere."""
+        if self.region is None and self.side is None and self.category == CATEGORIES["abnormal"]:
+            return None
+        return self.region or self.kind
+
 
 @dataclass(frozen=True)
 class Row:

@@ -217,8 +217,9 @@ class _Making:
             "derivedFrom": [study.reference],
             "seriesUid": series.uid if seg is None else seg.series_uid,
             "frameOfReferenceUid": series.frame_of_reference_uid,
-            "bodySite": {"concept": _site(finding)},
         }
+        if finding.concept.site is not None:
+            resource["bodySite"] = {"concept": _site(finding, finding.concept.site)}
         if seg is not None:
             segment = {
                 "uid": seg.sop_uid,
@@ -274,6 +275,7 @@ class _Making:
     ) -> Resource:
         """An observation without what it says."""
         coding = {"system": f"{TERMINOLOGY}/observation-category", "code": "imaging", "display": "Imaging"}
+        place = finding.concept.site
         return {
             "resourceType": "Observation",
             "partOf": [study.reference],
@@ -282,7 +284,7 @@ class _Making:
             "code": _concept(code),
             "subject": self.patient,
             "issued": self.moment(self.result.when),
-            "bodySite": _site(finding),
+            **({} if place is None else {"bodySite": _site(finding, place)}),
             "device": device.reference,
             "derivedFrom": [(source or study).reference],
         }
@@ -348,10 +350,9 @@ def _attenuation(measured: Measured) -> Iterator[Resource]:
             yield {"code": _concept(concept), "valueQuantity": _quantity(value, "HU", "[hnsf'U]")}
 
 
-def _site(finding: Finding) -> Resource:
+def _site(finding: Finding, place: Code) -> Resource:
     """Where a structure is, with its side: SNOMED CT says that as an expression."""
     concept = finding.concept
-    place = concept.region or concept.kind
     codings = [_coding(place), *_sided(concept, place)]
     words = place.meaning if concept.side is None else f"{concept.side.meaning} {place.meaning.lower()}"
     return {"coding": codings, "text": words}

@@ -215,7 +215,7 @@ def _volume(result: Result, finding: Finding, seg: Written, measured: Measured) 
             _code("CONTAINS", FINDING, concept.kind),
             _segment("CONTAINS", seg, seg.numbers[finding.name]),
             _uid("CONTAINS", SOURCE_SERIES, result.series.uid),
-            _site(finding),
+            *_site(finding),
             *_algorithm(result.maker),
             *_numbers(measured),
         ],
@@ -234,7 +234,7 @@ def _axes(result: Result, finding: Finding, measured: Measured) -> Dataset:
             *_tracking("HAS OBS CONTEXT", finding),
             _code("CONTAINS", CATEGORY, concept.category),
             _code("CONTAINS", FINDING, concept.kind),
-            _site(finding),
+            *_site(finding),
             *_algorithm(result.maker),
             *(
                 _number(name, mm, MM, below=_line(result.series, ends))
@@ -251,7 +251,7 @@ def _absent(finding: Finding, seg: Written) -> Dataset:
     item = _code("CONTAINS", finding.concept.kind, ABSENT)
     item.ContentSequence = Items(
         [
-            _site(finding),
+            *_site(finding),
             *_tracking("HAS PROPERTIES", finding),
             _code("HAS PROPERTIES", FINDING, finding.concept.kind),
             _segment("HAS PROPERTIES", seg, seg.numbers[finding.name]),
@@ -266,12 +266,15 @@ def _tracking(relation: Relation, finding: Finding) -> Iterator[Dataset]:
     yield _uid(relation, TRACKING_UID, finding.tracking_uid)
 
 
-def _site(finding: Finding) -> Dataset:
+def _site(finding: Finding) -> Iterator[Dataset]:
+    """Where a structure is."""
     concept = finding.concept
-    site = _code("HAS CONCEPT MOD", SITE, concept.region or concept.kind)
+    if concept.site is None:
+        return
+    site = _code("HAS CONCEPT MOD", SITE, concept.site)
     if concept.side is not None:
         site.ContentSequence = Items([_code("HAS CONCEPT MOD", SIDE, concept.side)])
-    return site
+    yield site
 
 
 def _algorithm(maker: Maker) -> Iterator[Dataset]:
