@@ -6,10 +6,11 @@ from delineate.errors import DataError, ModelError, PlanError
 from delineate.inference import Segmenter
 from delineate.inference.engines import OpenVino, Runtime, choose, write_networks
 from delineate.inference.engines.graph import exported, windows
+from delineate.inference.engines.runtime import converted, last_of
 from delineate.inference.quantise import quantised, specimens
 from delineate.networks import Facts, Model, build_network, inputs_of, write_model
 from delineate.networks.model import write_quantised
-from delineate.space import Volume
+from delineate.space import LabelSchema, Volume
 
 RNG = np.random.default_rng
 
@@ -102,7 +103,7 @@ def test_a_model_in_int8_is_refused_where_it_cannot_be_run(models, tmp_path):
         Segmenter.open(small.folder, engine="torch")
     with pytest.raises(PlanError, match="int8 networks, which cannot be computed in fp32"):
         Segmenter.open(small.folder, precision="fp32")
-    with pytest.raises(ModelError, match=r"has no 3d_fullres/fold_0.safetensors: it holds int8 networks"):
+    with pytest.raises(ModelError, match="int8 networks, which the engine openvino runs, and none for torch"):
         small.networks()
     with pytest.raises(ModelError, match="its networks are OpenVINO's already"):
         write_networks(small, tmp_path / "out", "onnx")
@@ -126,3 +127,26 @@ def test_a_model_in_int8_is_verified_and_what_was_measured_before_is_left_out(mo
             small.quantised("3d_fullres", 0)
     finally:
         numbers.write_bytes(content)
+
+
+def test_many_classes_are_told_apart_after_int8_too(make_plan, make_scan, tmp_path):
+    plan = make_plan(labels=LabelSchema.of(*(f"part {n}" for n in range(8))))
+    network = build_network(plan.configuration().network, 1, 9, seed=1)
+    plain = write_model(
+        tmp_path / "plain",
+        plan=plan,
+        weights={"3d_fullres": {0: network.state_dict()}},
+        card="",
+        facts=Facts(created="2026-11-20", cases=1, patients=1),
+    )
+    last = last_of(plain, "3d_fullres", 0)
+    scan = make_scan()
+    some = specimens(Segmenter.open(plain.folder), [scan], 12, RNG(0))["3d_fullres"]
+    graph = quantised(converted(plain, "3d_fullres", 0, last), some)
+    state = {"weight": last.weight, "bias": last.bias}
+    small = write_quantised(tmp_path / "int8", plain, {"3d_fullres": {0: graph}}, {"3d_fullres": {0: state}})
+    opened = Segmenter.open(small.folder, precision="int8")
+    assert opened.networks["3d_fullres"][0].trunk(some[0][None]).shape[1] == 4
+    found = opened.segment(scan, probabilities=True).probabilities.array
+    expected = Segmenter.open(plain.folder, precision="fp32").segment(scan, probabilities=True)
+    assert np.corrcoef(found.ravel(), expected.probabilities.array.ravel())[0, 1] > 0.95

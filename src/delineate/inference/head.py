@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from delineate.inference.engine import Engine
+from delineate.inference.engine import Engine, Last, Parted, Together
 from delineate.inference.planes import PlaneSource
 from delineate.networks.split import Trunks, last_layer, without_last_layer
 
@@ -41,16 +41,27 @@ def split(networks: Sequence[Engine], outputs: int) -> tuple[Sequence[Engine], H
     The networks themselves and None, unless their last layers read fewer features than there are classes.
     The mean over folds of sums of features is a sum of the features of all folds.
     """
-    of_torch = [network for network in networks if isinstance(network, nn.Module)]
-    layers = [last_layer(network) for network in of_torch]
-    heads = [layer for layer in layers if layer is not None and layer.out_channels == outputs]
-    if len(heads) < len(networks) or sum(layer.in_channels for layer in heads) >= outputs:
+    layers = [_last(network) for network in networks]
+    heads = [layer for layer in layers if layer is not None and len(layer.weight) == outputs]
+    if len(heads) < len(networks) or sum(layer.weight.shape[1] for layer in heads) >= outputs:
         return networks, None
-    with torch.no_grad():
-        weights = torch.cat([layer.weight.flatten(1) for layer in heads], dim=1) / len(heads)
-        bias = torch.stack([_bias(layer) for layer in heads]).mean(dim=0)
-    trunks = Trunks([without_last_layer(network) for network in of_torch])
-    return (trunks,), Head(weights.float(), bias.float())
+    weights = torch.cat([layer.weight for layer in heads], dim=1) / len(heads)
+    bias = torch.stack([layer.bias for layer in heads]).mean(dim=0)
+    return (_trunks(networks),), Head(weights, bias)
+
+
+def _last(network: Engine) -> Last | None:
+    if isinstance(network, Parted):
+        return network.last
+    layer = last_layer(network) if isinstance(network, nn.Module) else None
+    return None if layer is None else Last.of(layer)
+
+
+def _trunks(networks: Sequence[Engine]) -> Engine:
+    of_torch = [network for network in networks if isinstance(network, nn.Module)]
+    if len(of_torch) == len(networks):
+        return Trunks([without_last_layer(network) for network in of_torch])
+    return Together(tuple(network.trunk for network in networks if isinstance(network, Parted)))
 
 
 class Told:
@@ -68,7 +79,3 @@ class Told:
         plane, head = self._plane, self._head
         weight, bias = (each[classes].to(plane.device) for each in (head.weight, head.bias))
         return torch.addmm(bias[:, None], weight, plane.flatten(1)).view(-1, *plane.shape[1:])
-
-
-def _bias(layer: nn.Conv2d | nn.Conv3d) -> Tensor:
-    return layer.weight.new_zeros(layer.out_channels) if layer.bias is None else layer.bias

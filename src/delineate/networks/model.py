@@ -160,6 +160,11 @@ class Model:
 
     def network(self, name: str, fold: int, device: str = "cpu") -> nn.Module:
         """The network of one fold of a configuration, ready to predict."""
+        if self.is_quantised:
+            raise ModelError(
+                f"{self.folder}: holds int8 networks, which the engine openvino runs, and none for torch. "
+                "Use the model that it was made from."
+            )
         path = f"{name}/fold_{fold}.safetensors"
         return _loaded(self._content(path), self.plan, name, device, self.folder / path, REPACK)
 
@@ -167,11 +172,18 @@ class Model:
         """A network with int8 layers as OpenVINO reads it: its graph (XML) and its numbers."""
         return self._content(f"{name}/fold_{fold}.xml"), self._content(f"{name}/fold_{fold}.bin")
 
+    def last(self, name: str, fold: int) -> tuple[Tensor, Tensor] | None:
+        """Weight (class, feature) and bias of the last layer of an int8 network, if it is apart."""
+        path = f"{name}/fold_{fold}.safetensors"
+        if path not in self.manifest.files:
+            return None
+        kept = safetensors.torch.load(self._content(path))
+        return kept["weight"], kept["bias"]
+
     def _content(self, path: str) -> bytes:
         """A file of the model, which is still the one that was packed."""
         if path not in self.manifest.files:
-            form = "int8 networks, for the engine openvino" if self.is_quantised else "networks for torch"
-            raise ModelError(f"{self.folder}: has no {path}: it holds {form}.")
+            raise ModelError(f"{self.folder}: has no {path}: it holds networks for torch.")
         content = (self.folder / path).read_bytes()
         if hashlib.sha256(content).hexdigest() != self.manifest.files[path]:
             raise ModelError(f"{self.folder / path}: was altered after it was opened. {REPACK}")
@@ -268,11 +280,15 @@ def write_adaptation(folder: Path, adaptation: Adaptation) -> Model:
 
 
 def write_quantised(
-    folder: Path, model: Model, graphs: Mapping[str, Mapping[int, tuple[bytes, bytes]]]
+    folder: Path,
+    model: Model,
+    graphs: Mapping[str, Mapping[int, tuple[bytes, bytes]]],
+    lasts: Mapping[str, Mapping[int, Weights]] | None = None,
 ) -> Model:
     """Writes a model whose networks are OpenVINO's, with int8 layers, and opens it.
 
     graphs  per configuration and fold the graph (XML) and its numbers
+    lasts   the last layers of those that are computed apart: "weight" (class, feature) and "bias" (class,)
 
     What was measured on the model that it is made from (its temperature, what a missing channel costs) is
     left out: it has to be measured again.
@@ -287,6 +303,8 @@ def write_quantised(
             for fold, (graph, numbers) in folds.items():
                 (temporary / name / f"fold_{fold}.xml").write_bytes(graph)
                 (temporary / name / f"fold_{fold}.bin").write_bytes(numbers)
+            for fold, state in (lasts or {}).get(name, {}).items():
+                safetensors.torch.save_file(dict(state), temporary / name / f"fold_{fold}.safetensors")
         files = {name: file_digest(temporary / name) for name in sorted(_files(temporary))}
         manifest = model.manifest.but(made_with=_made_with(), files=files)
         (temporary / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")

@@ -17,11 +17,10 @@ from delineate.dataset.incoming import incoming
 from delineate.errors import DataError, ModelError
 from delineate.inference import Segmenter
 from delineate.inference.engines import Runtime
-from delineate.inference.engines.graph import exported
+from delineate.inference.engines.runtime import converted, last_of
 from delineate.inference.quantise import quantised, specimens
 from delineate.io.disk import replacing
 from delineate.networks import Model
-from delineate.networks.build import inputs_of
 from delineate.networks.model import write_compression, write_quantised
 from delineate.pipeline.compression import SAME, Compression, Method
 from delineate.pipeline.run_folder import Run
@@ -105,7 +104,7 @@ def _in_int8(before: Model, folder: Path, dataset: Dataset, wishes: CompressWish
     with watch.stage("calibrate"):
         found = specimens(Segmenter.open(before.folder, cleanup=False), scans, scans.each, scans.rng)
     windows = {name: some[: wishes.patches] for name, some in found.items()}
-    after = write_quantised(folder, before, _graphs(before, windows, watch))
+    after = _quantised(before, folder, windows, watch)
     fitted = min(len(some) for some in windows.values())
     few = f"int8 is fitted to {fitted} windows; {FEW} to 50 are usual. More scans give more."
     how = f"Convolutions in int8, fitted to {fitted} windows of {scans.told}."
@@ -148,20 +147,20 @@ def refuse_loss(table: Compression, variant: str, watch: Watch, *, accepted: boo
     )
 
 
-def _graphs(
-    model: Model, windows: dict[str, list[Tensor]], watch: Watch
-) -> dict[str, dict[int, tuple[bytes, bytes]]]:
-    """Every network of the model with int8 layers."""
-    made: dict[str, dict[int, tuple[bytes, bytes]]] = {name: {} for name in model.folds}
+def _quantised(model: Model, folder: Path, windows: dict[str, list[Tensor]], watch: Watch) -> Model:
+    """The model with int8 layers in every network."""
+    graphs: dict[str, dict[int, tuple[bytes, bytes]]] = {name: {} for name in model.folds}
+    lasts: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in model.folds}
     pairs = [(name, fold) for name, folds in model.folds.items() for fold in folds]
     with watch.stage("quantise") as progress:
         for number, (name, fold) in enumerate(pairs):
             progress(number, len(pairs), f"{name} fold {fold}")
-            plan = model.plan
-            graph = exported(model.network(name, fold), plan.configuration(name), inputs_of(plan, name))
-            made[name][fold] = quantised(graph, windows[name])
+            last = last_of(model, name, fold)
+            graphs[name][fold] = quantised(converted(model, name, fold, last), windows[name])
+            if last is not None:
+                lasts[name][fold] = {"weight": last.weight, "bias": last.bias}
         progress(len(pairs), len(pairs), "")
-    return made
+    return write_quantised(folder, model, graphs, lasts)
 
 
 def _subjects(before: Model, after: Model) -> list[Subject]:

@@ -6,6 +6,7 @@ import torch
 
 from delineate.errors import ModelError, PlanError
 from delineate.inference import Segmenter
+from delineate.inference.engine import Parted
 from delineate.inference.engines import Runtime, runtime
 from delineate.space import Label, LabelSchema, Region
 
@@ -87,3 +88,19 @@ def test_other_engines_do_not_compute_on_a_gpu(monkeypatch):
 def test_int8_needs_int8_networks(model):
     with pytest.raises(PlanError, match=r"holds no int8 networks\. Make them with:  delineate compress"):
         Runtime("openvino", "int8").networks(model)
+
+
+@pytest.mark.parametrize("folds", [(0,), (0, 1), (0, 1, 2)])
+def test_many_classes_are_told_apart_after_the_engine(make_plan, make_model, make_scan, folds, tmp_path):
+    """Up to two folds give four features each, fewer than nine classes; three do not."""
+    made = make_model(make_plan(labels=LabelSchema.of(*(f"part {n}" for n in range(8)))), folds=folds)
+    scan = make_scan()
+    expected = Segmenter.open(made.folder, precision="fp32").segment(scan, probabilities=True)
+    for engine in OTHERS:
+        opened = Segmenter.open(made.folder, precision="fp32", engine=engine, cache=tmp_path)
+        network = opened.networks["3d_fullres"][0]
+        assert isinstance(network, Parted)
+        assert network.trunk(torch.zeros(1, 1, 8, 8, 8)).shape[1] == 4
+        assert network(torch.zeros(1, 1, 8, 8, 8)).shape[1] == 9
+        found = opened.segment(scan, probabilities=True)
+        assert np.abs(found.probabilities.array - expected.probabilities.array).max() < 1e-3

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from delineate.errors import PlanError
-from delineate.inference.engine import Engine, EngineName
+from delineate.inference.engine import Engine, EngineName, Last, Parted
 from delineate.inference.engines.graph import check_same, difference, exported, windows
 from delineate.inference.engines.onnx_engine import OnnxRuntime
 from delineate.inference.engines.openvino_engine import Numbers, OpenVino
@@ -17,6 +17,7 @@ from delineate.io.disk import write_bytes, write_json
 from delineate.networks.build import inputs_of
 from delineate.networks.model import Model
 from delineate.networks.precision import Precision, autocast_type, device_of
+from delineate.networks.split import last_layer, without_last_layer
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,12 @@ class Runtime:
         self._check_form(model)
         if self.engine == "torch":
             return model.network(name, fold, self.device)
+        last = last_of(model, name, fold)
         if model.is_quantised:
-            return OpenVino(model.quantised(name, fold), self.numbers, self._threads)
-        graph = self._graph(model, name, fold)
-        self._compare(model, name, fold, graph)
-        return self._opened(graph, self.numbers)
+            return _joined(OpenVino(model.quantised(name, fold), self.numbers, self._threads), last)
+        graph = self._graph(model, name, fold, last)
+        self._compare(model, name, fold, graph, last)
+        return _joined(self._opened(graph, self.numbers), last)
 
     @property
     def numbers(self) -> Numbers:
@@ -86,18 +88,17 @@ class Runtime:
             return OnnxRuntime(graph, self._threads)
         return OpenVino(graph, numbers, self._threads)
 
-    def _graph(self, model: Model, name: str, fold: int) -> bytes:
-        """The network as ONNX, converted now or earlier."""
+    def _graph(self, model: Model, name: str, fold: int, last: Last | None) -> bytes:
+        """The network as ONNX, converted now or earlier; without its last layer, where that is apart."""
         file = self._file(model, name, fold, ".onnx")
         if file is not None and file.is_file():
             return file.read_bytes()
-        configuration = model.plan.configuration(name)
-        graph = exported(model.network(name, fold), configuration, inputs_of(model.plan, name))
+        graph = converted(model, name, fold, last)
         if file is not None:
             write_bytes(file, graph)
         return graph
 
-    def _compare(self, model: Model, name: str, fold: int, graph: bytes) -> None:
+    def _compare(self, model: Model, name: str, fold: int, graph: bytes, last: Last | None) -> None:
         """Compares a converted network with torch, unless this version of the engine was compared before."""
         made = "_".join("-".join(pair) for pair in (versions(self.engine) or {}).items())
         file = self._file(model, name, fold, f".{made}.json")
@@ -105,7 +106,7 @@ class Runtime:
             return
         example = windows(model.plan.configuration(name), inputs_of(model.plan, name))
         network = model.network(name, fold)
-        largest = difference(network, self._opened(graph, "f32"), example)
+        largest = difference(network, _joined(self._opened(graph, "f32"), last), example)
         check_same(largest, f"{name} fold {fold} in the engine {self.engine}")
         if file is not None:
             write_json(file, {"largest difference of a logit in float32": largest})
@@ -131,6 +132,31 @@ class Runtime:
                 f"{model.folder}: holds no int8 networks. Make them with:  delineate compress "
                 f"{model.folder} OUT --on DATASET"
             )
+
+
+def last_of(model: Model, name: str, fold: int) -> Last | None:
+    """The last layer of a network, where it is computed apart: it gives more classes than it reads features.
+
+    So what other engines give is as little as what torch gives, however many classes there are: see `head`.
+    """
+    outputs = len(model.plan.labels.outputs)
+    if model.plan.configuration(name).network.features[0] >= outputs:
+        return None
+    if model.is_quantised:
+        return Last(*kept) if (kept := model.last(name, fold)) else None
+    layer = last_layer(model.network(name, fold))
+    return Last.of(layer) if layer is not None and layer.in_channels < outputs else None
+
+
+def converted(model: Model, name: str, fold: int, last: Last | None) -> bytes:
+    """A network as ONNX, without its last layer where that is apart."""
+    network = model.network(name, fold)
+    whole = network if last is None else without_last_layer(network)
+    return exported(whole, model.plan.configuration(name), inputs_of(model.plan, name))
+
+
+def _joined(engine: Engine, last: Last | None) -> Engine:
+    return engine if last is None else Parted(engine, last)
 
 
 def made_for(model: Model) -> EngineName:
