@@ -172,6 +172,10 @@ def test_pictures_say_how_large_their_pixels_are(tmp_path):
     for _ in range(2):
         views = picture("3")
     assert kinds(only(views)) == ["pictures"]
+    film = only(picture("5", NumberOfFrames=3, PixelData=bytes(3 * 2 * 7 * 9), PixelSpacing=None))
+    assert (kinds(film), film.segment.use, film.train.use) == (["film"], "film", "no")
+    assert film.remarks[0].message == "a film of 3 pictures"
+    assert "--film" in film.remarks[0].remedy
     unplaced = series(tmp_path / "u", "4")
     rewritten(next(unplaced.iterdir()), lambda item: delattr(item, "ImagePositionPatient"))
     assert "no-place" in kinds(only(unplaced))

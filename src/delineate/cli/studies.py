@@ -72,7 +72,7 @@ def _row(found: Download, entry: Entry, verdict: Picked | None) -> tuple[str, ..
 
 
 def _said(verdict: Verdict) -> str:
-    return "with --straighten" if verdict.use == "straightened" else verdict.use
+    return {"straightened": "with --straighten", "film": "with --film"}.get(verdict.use, verdict.use)
 
 
 def _below(found: Download, verdicts: dict[int, Picked]) -> list[str]:

@@ -23,6 +23,8 @@ from delineate.io.pet import pet_headers
 from delineate.io.stack import in_order, oddities
 from delineate.record import Record
 
+FILM = "add --film (delineate segment): its pictures are planes, one after the other"
+
 Severity = Literal["error", "warning", "note"]
 Found = Iterator["Remark"]
 
@@ -150,19 +152,7 @@ def _kinds(images: Images, volumes: Sequence[Images]) -> Found:
     unplaced = [frame for frame in images.frames if not frame.is_placed]
     is_picture = len(unplaced) == len(images.frames) and images.frames[0].sop_class not in VOLUMETRIC
     if is_picture:
-        several = len(images.frames) > 1
-        sized = images.frames[0].sized or ("" if images.frames[0].spacing else "pixels of unknown size: 1 mm")
-        yield Remark(
-            kind="pictures" if several else "picture",
-            severity="error" if several else "note",
-            message=f"{len(images.frames)} pictures (views, or a film)"
-            if several
-            else f"a picture without a place in the patient{f'; {sized}' if sized else ''}",
-            remedy="take the pictures of a film as planes (delineate segment --film); of views, export the "
-            "one you want as a file of its own"
-            if several
-            else "nothing to do",
-        )
+        yield _pictures(images)
     elif unplaced:
         yield Remark(
             kind="no-place",
@@ -177,6 +167,27 @@ def _kinds(images: Images, volumes: Sequence[Images]) -> Found:
             message=f"holds {len(volumes)} volumes: time points, echoes, images of other sizes or directions",
             remedy="import-dicom takes the one that was drawn on; in Python: split_series(series)[0]",
         )
+
+
+def _pictures(images: Images) -> Remark:
+    """What is said of images without a place: a picture, a film, or views."""
+    count, first = len(images.frames), images.frames[0]
+    sized = first.sized or ("" if first.spacing else "pixels of unknown size: 1 mm")
+    if count == 1:
+        return Remark(
+            kind="picture",
+            severity="note",
+            message=f"a picture without a place in the patient{f'; {sized}' if sized else ''}",
+            remedy="nothing to do",
+        )
+    if len(images.files) == 1:
+        return Remark(kind="film", severity="warning", message=f"a film of {count} pictures", remedy=FILM)
+    return Remark(
+        kind="pictures",
+        severity="error",
+        message=f"{count} pictures (views)",
+        remedy="export the picture you want as a file of its own",
+    )
 
 
 def _places(images: Images) -> Found:

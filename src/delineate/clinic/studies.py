@@ -29,7 +29,7 @@ from delineate.progress import Progress, silent
 from delineate.record import Record
 
 Orientation = Literal["axial", "coronal", "sagittal", "oblique", "picture"]
-Use = Literal["yes", "straightened", "no"]
+Use = Literal["yes", "straightened", "film", "no"]
 
 AXIS: tuple[Orientation, ...] = ("sagittal", "coronal", "axial")  # of the patient that the normal follows
 ALONG = 0.9  # cosine: slices that turn away by more than 26 degrees are oblique
@@ -175,6 +175,8 @@ class Entry:
             layout(volumes[0])
         except Error as error:
             why = " ".join(str(error).removeprefix(f"{self.images.where}: ").split())
+            if any(remark.kind == "film" for remark in self.remarks):
+                return Verdict(use="film", why=why)
             crooked = [r for r in self.remarks if r.can_be_straightened]
             return Verdict(use="straightened" if crooked and len(volumes) == 1 else "no", why=why)
         return Verdict(use="yes")
