@@ -87,9 +87,14 @@ def test_a_run_whose_test_cases_an_encoder_has_seen_says_which(tmp_path, balls_f
     pipeline.plan(balls_folder, tmp_path / "run", begun(wishes, encoder), watch)
     record = StartRecord.load(tmp_path / "run" / START)
     assert record.shared == ("ball_00", "ball_01")
-    said = "\n".join(watch.said)
-    assert "2 cases (ball_00, ball_01) were among the scans of its pretraining" in said
-    assert next(record.warnings(named=False)).startswith("2 cases were among the scans")
+    tested = Run(tmp_path / "run").splits().folds[0].validation
+    assert set(record.measured) == set(record.shared) & set(tested)
+    assert "were among the scans of its pretraining" in "\n".join(watch.said)
+    both = record.but(measured=record.shared)
+    assert "2 cases that measure it (ball_00, ball_01) were among" in next(both.warnings())
+    assert next(both.warnings(named=False)).startswith("2 cases that measure it were among the scans")
+    none = record.but(measured=())
+    assert next(none.warnings()).endswith("scans of its pretraining; none of them is measured")
 
 
 def test_the_plan_takes_the_network_over_with_a_reason(tmp_path, balls_folder, wishes, encoder):

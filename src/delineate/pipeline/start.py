@@ -38,6 +38,7 @@ class StartRecord(Record):
     folder        where it was
     sha256        that names it
     shared        cases of this dataset whose scans it was pretrained on
+    measured      those of them that measure the folds that are trained
     same_dataset  whether it is a model that was made from these very cases
     """
 
@@ -47,6 +48,7 @@ class StartRecord(Record):
     dataset: str
     sha256: str
     shared: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
     same_dataset: bool = False
 
     def warnings(self, *, named: bool = True) -> Iterator[str]:
@@ -57,11 +59,18 @@ class StartRecord(Record):
                 "the same, cases that measure it are cases it has learnt from"
             )
         if self.shared:
-            some = ", ".join(self.shared[:SHOWN]) + (", ..." if len(self.shared) > SHOWN else "")
+            shown = self.measured or self.shared
+            some = ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")
             names = f" ({some})" if named else ""
+            if not self.measured:
+                yield (
+                    f"{len(self.shared)} cases{names} were among the scans of its pretraining; none of them "
+                    "is measured"
+                )
+                return
             yield (
-                f"{len(self.shared)} cases{names} were among the scans of its pretraining: their labels were "
-                "not used, but figures measured on them are not those of unseen scans"
+                f"{len(self.measured)} cases that measure it{names} were among the scans of its pretraining: "
+                "their labels were not used, but figures on them are not those of unseen scans"
             )
 
 
@@ -77,13 +86,17 @@ def begun(run: Run, dataset: Dataset, plan: Plan, folder: Path, watch: Watch, *,
     from delineate.networks import Model, Start, required
 
     start = Start.open(folder)
+    shared = _shared(dataset, start.scans, watch)
+    folds = [run.splits().folds[fold] for fold in plan.train_folds]
+    tested = {name for fold in folds for name in (*fold.validation, *fold.test)}
     facts = start.source.manifest.facts.digests if isinstance(start.source, Model) else {}
     record = StartRecord(
         folder=str(folder.resolve()),
         kind=start.kind,
         dataset=start.plan.dataset,
         sha256=start.source.digest,
-        shared=_shared(dataset, start.scans, watch),
+        shared=shared,
+        measured=tuple(name for name in shared if name in tested),
         same_dataset=facts.get("fingerprint") == run.fingerprint().digest(),
     )
     _refuse_other(run, record)
