@@ -9,7 +9,7 @@ from torch import nn
 from delineate.errors import ModelError
 from delineate.evaluation import InstanceMap
 from delineate.inference import Finder, Segmenter
-from delineate.inference.finder import listed
+from delineate.inference.finder import object_table
 from delineate.networks import build_network
 from delineate.networks.mask_rcnn import Found
 from delineate.planning import make_plan
@@ -110,7 +110,7 @@ def test_a_picture_without_objects_gives_an_empty_map():
     found = Finder(plan_of(), [Perfect()]).find(Volume(image, Geometry.of_image((40, 40))))
     assert not found.array.any()
     assert found.scores == {}
-    assert listed(found, "nucleus") == ()
+    assert object_table(found, "nucleus") == ()
 
 
 def test_of_several_networks_all_have_a_say():
@@ -132,11 +132,11 @@ def test_the_table_says_where_each_object_is():
     ids[2:4, 3:9] = 1
     ids[6, 6] = 3
     grid = Geometry((10, 12, 1), np.diag([0.5, 2.0, 1.0, 1.0]))
-    one, other = listed(InstanceMap(ids, grid, scores={1: 0.9, 3: 0.6}), "nucleus")
+    one, other = object_table(InstanceMap(ids, grid, scores={1: 0.9, 3: 0.6}), "nucleus")
     assert (one.id, one.box, one.voxels, one.area) == (1, (2, 3, 4, 9), 12, 12.0)
     assert one.center == (2.5, 5.5)
     assert (other.id, other.score, other.kind) == (3, 0.6, "nucleus")
-    assert listed(InstanceMap(ids, grid, kinds={1: "a", 3: "b"}), "")[0].kind == "a"
+    assert object_table(InstanceMap(ids, grid, kinds={1: "a", 3: "b"}), "")[0].kind == "a"
 
 
 def test_a_real_network_is_at_work_on_any_picture():

@@ -121,8 +121,9 @@ def test_the_command_line_knows_it():
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("training.loss", "dice_ce", "mask_rcnn is used alone, with training.loss 'mask_rcnn'"),
-        ("training.accumulate", 2, "training.accumulate 1; got"),
+        ("training.loss", "dice_ce", "mask_rcnn is used alone, with the loss of that name"),
+        ("training.accumulate", 2, "training.accumulate is 1 and"),
+        ("training.targets", "raters", "training.targets 'reference'; got 1 and 'raters'"),
         ("network.detector.level", 0, "needs sizes for"),
         ("network.detector", None, "mask_rcnn needs detector"),
     ],

@@ -12,7 +12,7 @@ from delineate.lazy import lazy
 if TYPE_CHECKING:
     from delineate.inference.blend import importance
     from delineate.inference.cleanup import cleaned, learn_cleanup
-    from delineate.inference.finder import Finder, FoundObject
+    from delineate.inference.finder import Finder, FoundObject, object_table
     from delineate.inference.live import Frame, Live, LiveResult, LiveSummary
     from delineate.inference.memory import MemoryPlan
     from delineate.inference.prediction import Prediction
@@ -35,6 +35,7 @@ __all__ = [
     "cleaned",
     "importance",
     "learn_cleanup",
+    "object_table",
     "steps",
 ]
 

@@ -151,7 +151,7 @@ class Finder:
             progress(min(first + self.batch, len(corners)), len(corners), "windows")
 
 
-def listed(objects: InstanceMap, kind: str) -> tuple[FoundObject, ...]:
+def object_table(objects: InstanceMap, kind: str) -> tuple[FoundObject, ...]:
     """The objects of a map as a table, in the order of their ids; `kind` where the map names none."""
     axes = [axis for axis, n in enumerate(objects.array.shape) if n > 1][:2]
     axes = axes if len(axes) == 2 else [0, 1]

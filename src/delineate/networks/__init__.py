@@ -14,6 +14,7 @@ from delineate.networks.degraded import Degraded, Loss, degraded_note
 from delineate.networks.densenet import DenseNetUNet
 from delineate.networks.facts import Facts, Score, card
 from delineate.networks.fcn import FCN8s
+from delineate.networks.mask_rcnn import MaskRCNN
 from delineate.networks.mednext import MedNeXt
 from delineate.networks.model import (
     Calibration,
@@ -48,6 +49,7 @@ __all__ = [
     "Facts",
     "Loss",
     "Manifest",
+    "MaskRCNN",
     "MedNeXt",
     "Model",
     "OriginalUNet",

@@ -42,7 +42,7 @@ def find(model: Path, scans: Sequence[Path], out: Path, how: SegmentWishes, watc
     Where a table is wished for, it lies beside each file. All cases are tried; those that fail are reported
     together at the end.
     """
-    from delineate.inference.finder import SURE, Finder, listed
+    from delineate.inference.finder import SURE, Finder, object_table
 
     _refuse_wishes(how)
     with watch.stage("open the model"):
@@ -65,7 +65,7 @@ def find(model: Path, scans: Sequence[Path], out: Path, how: SegmentWishes, watc
                 write_objects(found.array, found.geometry, files[case.id])
                 if how.objects is not None:
                     kind = plan.labels.labels[0].name
-                    write_table(listed(found, kind), files[case.id], how.objects)
+                    write_table(object_table(found, kind), files[case.id], how.objects)
             except Error as error:
                 failed[case.id] = str(error)
         progress(len(cases), len(cases), "")

@@ -106,7 +106,7 @@ class ObjectJudge:
 
     def _predict(self) -> None:
         """Finds the objects of the validation pictures that were not looked at yet, or by other weights."""
-        from delineate.inference.finder import listed
+        from delineate.inference.finder import object_table
 
         for fold in sorted(set(self.cases.values())):
             cases = [case for case, its_fold in self.cases.items() if its_fold == fold]
@@ -121,7 +121,8 @@ class ObjectJudge:
                     found = finder.find(self.dataset.scan(self.dataset.case(case)))
                     write_objects(found.array, found.geometry, self._file(case))
                     rows = [
-                        one.model_dump(mode="json") for one in listed(found, self.plan.labels.labels[0].name)
+                        one.model_dump(mode="json")
+                        for one in object_table(found, self.plan.labels.labels[0].name)
                     ]
                     write_json(self._table(case), {"objects": rows})
                 progress(len(missing), len(missing), "")

@@ -579,8 +579,12 @@ class Plan(Record):
             return
         if len(used) > 1 or self.training.loss != own[0] or self.training.accumulate > 1:
             raise ValueError(
-                f"{own[0]} is used alone, with training.loss {own[0]!r} and training.accumulate 1; got "
-                f"{[network.kind for network in used]}, {self.training.loss!r} and {self.training.accumulate}"
+                f"{own[0]} is used alone, with the loss of that name; got {kinds}, {training.loss!r}"
+            )
+        if training.accumulate > 1 or training.targets != "reference":
+            raise ValueError(
+                f"{own[0]} learns one reference, from batches that are whole: training.accumulate is 1 and "
+                f"training.targets 'reference'; got {training.accumulate} and {training.targets!r}"
             )
 
     @property
