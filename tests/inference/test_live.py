@@ -258,6 +258,30 @@ def test_percentiles_are_frames_that_were_looked_at(segmenter, clock):
     assert "in the warm-up and not among the latencies" in said
 
 
+class OfOneSize:
+    """Another engine than torch: a callable that takes windows of one size."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def __call__(self, x):
+        assert tuple(x.shape[2:]) == SIZE
+        return self.network(x)
+
+
+def test_an_engine_of_one_size_takes_fewer_windows_of_a_large_frame_and_none_of_a_small_one(
+    segmenter, clock, network
+):
+    fixed = replace(segmenter, networks={"2d": [OfOneSize(network)]})
+    (small,) = live_of(fixed, clock, 60).results([picture()])
+    assert small.flag == "dropped"  # no size costs less than the one
+    wide = Geometry.of_image((3 * SIZE[0], 3 * SIZE[1]))
+    live = Live(fixed, deadline_ms=600, clock=clock)
+    live.warm_up(wide)
+    (large,) = live.results([Volume(np.full((1, *wide.shape), 4, np.float32), wide, ("T1",))])
+    assert (large.flag, large.factor, large.is_late) == ("reduced", 2.0, False)
+
+
 def test_the_segmenter_streams(segmenter, clock):
     results = segmenter.stream([picture(), picture(1)], deadline_ms=500, warm_up=GRID, clock=clock)
     assert [result.flag for result in results] == ["full", "full"]

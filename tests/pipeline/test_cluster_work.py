@@ -72,6 +72,14 @@ def test_a_digest_tells_other_models_images_and_wishes(job, tmp_path):
         replace(job, version="0.0.0"),
     ]
     assert len({made_from(each) for each in (job, *others)}) == 5
+    same = replace(job, how=SegmentWishes(memory_gb=3, cache=tmp_path))  # wishes that change no label
+    assert made_from(same) == made_from(job)
+
+
+def test_the_device_is_the_workers_own_where_nobody_named_one(job):
+    held = {}
+    assert segment_scan(replace(job, how=SegmentWishes(device="auto", mirror=False)), held).failed is None
+    assert held[HELD][1].device in ("cpu", "cuda")
 
 
 def test_a_worker_keeps_its_model_from_one_scan_to_the_next(job):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from delineate.cli.options import screen, settle
-from delineate.cli.segment import Precision
+from delineate.cli.options import screen, settle, user_cache
+from delineate.cli.segment import Engine, Precision
 from delineate.cli.wishes import device, number_in
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ def command(
     precision: Precision = typer.Option(
         Precision.auto, help="What networks compute in; auto: bf16 where the machine multiplies it."
     ),
+    engine: Engine | None = typer.Option(
+        None, help="What computes networks, as of segment. Others than torch cannot make windows smaller."
+    ),
 ) -> None:
     """Segment the frames of a stream in their order; what is late is made smaller, repeated or dropped."""
     from delineate import pipeline
@@ -64,6 +67,8 @@ def command(
         deadline_ms=deadline,
         device=device(device_),
         precision=precision.value,
+        engine=None if engine is None else engine.value,
+        cache=user_cache(),
         factors=None if sizes is None else tuple(number_in(n, "--sizes", sizes) for n in sizes.split(",")),
         repeat_ms=repeat,
         per_second=fps,

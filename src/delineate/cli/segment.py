@@ -9,7 +9,7 @@ import typer
 
 from delineate.cli.options import Pet, screen, settle, user_cache
 from delineate.cli.register import Kind
-from delineate.cli.wishes import Keys, OnCluster, cluster_of, device
+from delineate.cli.wishes import Keys, OnCluster, cluster_of, device, on_workers
 
 NAME = "segment"
 
@@ -124,8 +124,9 @@ def command(
 
     show = screen(context)
     settle()
+    there = cluster_of(cluster, cluster_tls)
     how = pipeline.SegmentWishes(
-        device=device(device_),
+        device=device(device_) if there is None else on_workers(device_),
         mirror=mirror,
         probabilities=probabilities,
         cleanup=cleanup,
@@ -142,7 +143,6 @@ def command(
         objects=None if objects is None else objects.value,
         sure=sure,
     )
-    there = cluster_of(cluster, cluster_tls)
     if there is None:
         files = pipeline.segment(model, scans, out, how, show)
     else:

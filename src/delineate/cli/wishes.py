@@ -274,6 +274,11 @@ def device(text: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def on_workers(text: str) -> str:
+    """The device of a cluster's workers: "auto" is each one's own."""
+    return text if text == "auto" else device(text)
+
+
 def column_with_edges(word: str) -> tuple[str, tuple[float, ...]]:
     """A column that divides cases: "site", or "age=40,65" with the edges at which numbers are cut."""
     name, _, edges = word.partition("=")

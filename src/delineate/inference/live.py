@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from torch import nn
 
 from delineate.errors import ModelError, PlanError
 from delineate.inference.coarse import coarser
@@ -302,8 +303,11 @@ def _working(segmenter: Segmenter, factor: float) -> Segmenter:
             f"frames are pictures, but this model is 3D ({', '.join(plan.use)}). Train a 2D configuration:  "
             f"delineate plan DATASET RUN --use 2d"
         )
-    smaller = coarser(plan, flat[0], factor, smaller=True)
-    networks: dict[str, Sequence[Engine]] = {flat[0]: segmenter.networks[flat[0]]}
+    found = segmenter.networks[flat[0]]
+    # Other engines than torch take windows of one size: larger frames then take fewer of them.
+    any_size = all(isinstance(network, nn.Module) for network in found)
+    smaller = coarser(plan, flat[0], factor, smaller=any_size)
+    networks: dict[str, Sequence[Engine]] = {flat[0]: found}
     return replace(segmenter, plan=smaller, networks=networks, fast=False)
 
 

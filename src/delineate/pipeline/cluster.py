@@ -13,7 +13,7 @@ import ipaddress
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -83,10 +83,12 @@ def segment_on(
 ) -> tuple[Path, ...]:
     """Writes labels for scans as `segment` does, by the workers of a cluster, and returns the files.
 
-    What is there, made from the same scan, model and wishes by an earlier call, is kept.
+    What is there, made from the same scan, model and wishes by an earlier call, is kept. The device "auto"
+    is each worker's own; then nothing is mirrored unless it is asked for, so that all do the same.
     """
     from delineate.networks import Model
 
+    how = replace(how, mirror=bool(how.mirror)) if how.device == "auto" else how
     with watch.stage("open the model"):
         opened = Model.open(model)
     channels = tuple(channel.name for channel in opened.plan.channels)

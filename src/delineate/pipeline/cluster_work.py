@@ -10,7 +10,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Callable, MutableMapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MADE = ".made"  # beside the labels: from what each was made
+INDIFFERENT = ("cache", "memory_gb")  # wishes that change no label
 HELD = "delineate"  # under this name a worker keeps what it opened
 Held = MutableMapping[str, Any]
 
@@ -89,7 +90,8 @@ def made_from(job: ScanJob) -> str:
         for image in job.images
         if image is not None
     ]
-    facts = [job.images, stamps, job.digest, asdict(job.how), job.version]
+    how = {name: value for name, value in asdict(job.how).items() if name not in INDIFFERENT}
+    facts = [job.images, stamps, job.digest, how, job.version]
     return hashlib.sha256(json.dumps(facts, default=str, sort_keys=True).encode()).hexdigest()
 
 
@@ -147,11 +149,15 @@ def _segment(job: ScanJob, held: Held) -> Answer:
 
 
 def _opened(job: ScanJob) -> Segmenter:
+    import torch
+
     from delineate.pipeline.scans import opened
     from delineate.training import keep_memory
 
     keep_memory()
-    return opened(Path(job.model), Path(job.labels), job.how, Unwatched())
+    own = "cuda" if torch.cuda.is_available() else "cpu"
+    how = replace(job.how, device=own) if job.how.device == "auto" else job.how
+    return opened(Path(job.model), Path(job.labels), how, Unwatched())
 
 
 def _prepare(job: CaseJob, held: Held) -> Answer:

@@ -25,6 +25,7 @@ from delineate.space import Geometry
 
 if TYPE_CHECKING:
     from delineate.inference import Frame, Live, LiveResult, LiveSummary
+    from delineate.inference.engine import EngineWish
     from delineate.networks import Precision
 
 ROWS, SUMMARY = "frames.jsonl", "summary.json"
@@ -35,6 +36,7 @@ class LiveWishes:
     """How a stream is segmented.
 
     deadline_ms  after the arrival of each frame
+    engine       what computes networks, and `cache` what it keeps; others than torch take windows of one size
     factors      by which frames may be made smaller, 1 first; None: as measured to be useful
     repeat_ms    how old a result may be that is given again; None: as ever
     per_second   frames of a recorded source come at this pace; None: each when the one before is done
@@ -45,6 +47,8 @@ class LiveWishes:
     deadline_ms: float = 200.0
     device: str = "cpu"
     precision: Precision = "auto"
+    engine: EngineWish | None = None
+    cache: Path | None = None
     factors: tuple[float, ...] | None = None
     repeat_ms: float | None = None
     per_second: float | None = None
@@ -78,7 +82,9 @@ def live(
     if isinstance(source, Path) and not source.exists():
         raise DataError(f"{source}: no such file or folder")
     with watch.stage("open the model"):
-        segmenter = Segmenter.open(model, device=how.device, precision=how.precision)
+        segmenter = Segmenter.open(
+            model, device=how.device, precision=how.precision, engine=how.engine, cache=how.cache
+        )
     at_work = Live(
         segmenter,
         deadline_ms=how.deadline_ms,
