@@ -485,7 +485,7 @@ class Training(Record):
     validate_every: Count = 250  # steps
     validation_batches: Count = 50
     accumulate: Count = 1  # batches whose gradients are added up for one step, as if they were one
-    loss: LossName | OwnLoss = "dice_ce"
+    loss: Literal[LossName, OwnLoss] = "dice_ce"
     class_weights: tuple[Positive, ...] | None = None  # one per output, for the weighted losses
     hard_cases: Probability = 0.0  # share of the samples whose case is drawn by its last loss
     freeze: Literal["none", "encoder"] = "none"  # what does not learn at first
@@ -577,7 +577,8 @@ class Plan(Record):
             if self.training.loss == "mask_rcnn":
                 raise ValueError("training.loss 'mask_rcnn' belongs to the network mask_rcnn")
             return
-        if len(used) > 1 or self.training.loss != own[0] or self.training.accumulate > 1:
+        kinds, training = [network.kind for network in used], self.training
+        if (kinds, training.loss) != (own[:1], own[0]):
             raise ValueError(
                 f"{own[0]} is used alone, with the loss of that name; got {kinds}, {training.loss!r}"
             )
