@@ -114,13 +114,13 @@ class Bench(Record):
         """The verdict, the methods, what each training cost, who beats whom, and how it was kept fair."""
         parts = [self.verdict, markdown_table(*self.method_table()), markdown_table(*self.cost_table())]
         if self.comparison is not None and len(self.methods) > 1:
-            parts += [f"### Row less column, {self._title}", markdown_table(*self.pair_table())]
+            parts += [f"### Row less column, {self.heading}", markdown_table(*self.pair_table())]
         parts.append("\n".join(f"- {line}" for line in (*self.warnings, *self.fairness, *self.how)))
         return "\n\n".join(parts) + "\n"
 
     def method_table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Heads and rows: each method with its mean, the luck in it, and how often it comes first."""
-        heads = ("method", f"{self._title} [95 %]", "seeds", "spread over seeds", "first in", "mean rank")
+        heads = ("method", f"{self.heading} [95 %]", "seeds", "spread over seeds", "first in", "mean rank")
         places: dict[str, Place] = {}
         if self.comparison is not None and self.comparison.rankings:
             places = {place.name: place for place in self.comparison.rankings[0].places}
@@ -184,7 +184,8 @@ class Bench(Record):
         return first
 
     @property
-    def _title(self) -> str:
+    def heading(self) -> str:
+        """The first metric, as it stands above a column."""
         return self.metric if self.comparison is None else self.comparison.judged(self.metric).title
 
     @property
@@ -312,6 +313,6 @@ def _difference(found: Mapping[tuple[str, str], Contrast], row: str, column: str
     contrast = found[(column, row) if turned else (row, column)]
     if contrast.difference is None:
         return "not compared"
-    value = -contrast.difference if turned else contrast.difference
+    value = round(-contrast.difference if turned else contrast.difference, 3) + 0.0  # no minus zero
     p = "" if contrast.adjusted is None else f" (p {in_words(contrast.adjusted)})"
     return f"{value:+.3f}{'*' if contrast.better else ''}{p}"

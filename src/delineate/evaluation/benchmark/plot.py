@@ -17,7 +17,7 @@ def method_plot(bench: Bench) -> Markup:
     found = [v for m in bench.methods for v in (m.low, m.mean, m.high, *m.means) if v is not None]
     low, high, ticks = _axis(found)
     height = TOP + ROW * len(bench.methods) + BOTTOM
-    title = f"{bench.metric} of each method"
+    title = f"{bench.heading} of each method"
     span = WIDTH - LEFT - RIGHT
     parts = [f'<text x="{LEFT}" y="16" class="title">{safe(title)}</text>']
     for tick in ticks:
