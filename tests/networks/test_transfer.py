@@ -68,6 +68,30 @@ def test_an_identical_network_answers_bit_for_bit_the_same(name, dims):
     assert {one.fate for one in report.tensors} == {"copied"}
 
 
+@pytest.mark.parametrize("name", ["resnet_unet", "densenet_unet"])
+def test_networks_that_join_the_image_once_more_find_its_channels_there_too(name):
+    shape = ARCHITECTURES[name].shape((1.0,) * 3, (32, 32, 32))
+    same = ARCHITECTURES[name].network(shape, 2)
+    learnt, network, report = moved(described(same), described(same, inputs=("T2", "T1")))
+    x = image(2, *shape.patch)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x.flip(1)), learnt(x), atol=1e-4, rtol=1e-4)
+    assert report.share == 1.0
+    assert len([one for one in report.tensors if one.how == "channels by name"]) > 1
+
+
+@pytest.mark.slow
+def test_parts_that_come_and_go_with_the_number_of_channels_do_not_disturb():
+    shape = ARCHITECTURES["unetr"].shape((1.0,) * 3, (32, 32, 32))
+    same = ARCHITECTURES["unetr"].network(shape, 8)
+    fewer = described(same.but(features=(3, *same.features[1:])) if same.features[0] != 3 else same)
+    learnt, network, report = moved(fewer, fewer)
+    x = image(2, *shape.patch)
+    with torch.no_grad():
+        assert torch.equal(learnt(x), network(x))
+    assert report.share == 1.0
+
+
 def test_channels_in_another_order_are_found_by_their_names():
     there, here = described(spec()), described(spec(), inputs=("t2", "T1 "))
     learnt, network, report = moved(there, here)

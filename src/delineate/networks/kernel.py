@@ -5,6 +5,7 @@ differ as any two sizes do, and each axis is fitted by itself:
 
 convolution, to a longer kernel     zeros around it: the same answer on every image, at its border too
 convolution, to one voxel           the sum: the same answer wherever the image does not change along it
+convolution that tiles the image, from one voxel   spread over many and divided: their mean is seen
 transposed (one voxel to many), to more   the same value for each of them: each slice is written again
 transposed, to one voxel            the mean
 
@@ -62,6 +63,20 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A convolution.
+
+    transposed  whether it is
+    tiles       whether its kernel is as long as its stride
+    grows       whether a larger kernel begins as a smaller one that is drawn out (`upkern`)
+    """
+
+    transposed: bool = False
+    tiles: bool = False
+    grows: bool = False
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A kernel that fits, and what was done to it, if anything."""
 
@@ -70,12 +85,11 @@ class Fitted:
 
 
 def fitted(
-    weight: Tensor, source: Frame, target: Frame, sizes: tuple[int, ...], *, transposed: bool
+    weight: Tensor, source: Frame, target: Frame, sizes: tuple[int, ...], layer: Layer
 ) -> Fitted | None:
-    """The weights (out, in, *kernel) for a kernel of other `sizes`; None where no way keeps their meaning.
-
-    transposed  of a transposed convolution whose kernel is as long as its stride
-    """
+    """The weights (out, in, *kernel) for a kernel of other `sizes`; None where no way keeps their meaning."""
+    if layer.transposed and not layer.tiles:
+        return Fitted(weight) if tuple(weight.shape[2:]) == sizes else None
     flat = source.dims == target.dims == 2 and not target.same_plane(source)
     order, flips = ((0, 1, 2), (False,) * 3) if flat else target.turned_from(source)
     frame = Frame(STORED, target.slice_axis) if flat else source
@@ -84,7 +98,7 @@ def fitted(
     solid = solid.flip([2 + axis for axis, flip in enumerate(flips) if flip])
     words = ["turned"] if (order, any(flips)) != ((0, 1, 2), False) and max(weight.shape[2:]) > 1 else []
     for axis, size in enumerate(target.solid(sizes)):
-        along = _along(solid, 2 + axis, size, transposed=transposed)
+        along = _along(solid, 2 + axis, size, layer)
         if along is None:
             return None
         solid, word = along
@@ -92,16 +106,18 @@ def fitted(
     return Fitted(solid.reshape(*weight.shape[:2], *sizes), ", ".join(words))
 
 
-def _along(weight: Tensor, axis: int, size: int, *, transposed: bool) -> tuple[Tensor, str] | None:
+def _along(weight: Tensor, axis: int, size: int, layer: Layer) -> tuple[Tensor, str] | None:
     before = weight.shape[axis]
     if before == size:
         return weight, ""
-    if transposed:
+    if layer.transposed:
         if size == 1:
             return weight.mean(axis, keepdim=True), "averaged"
         return (weight.repeat_interleave(size, axis), "repeated") if before == 1 else None
     if size == 1:
         return weight.sum(axis, keepdim=True), "summed"
+    if layer.tiles and before == 1:
+        return weight.repeat_interleave(size, axis) / size, "spread"
     if before > size or (size - before) % 2:
         return None
     rim = (size - before) // 2

@@ -16,7 +16,7 @@ encoders (Wald 2025, arXiv:2412.17041).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from delineate.errors import ModelError
 from delineate.networks.build import blueprint
-from delineate.networks.kernel import Fitted, Frame, fitted, mixed
+from delineate.networks.kernel import Fitted, Frame, Layer, fitted, mixed
 from delineate.networks.mednext import MedNeXt
 from delineate.networks.upkern import drawn_out, is_larger
 from delineate.planning.plan import Configuration, NetworkSpec, Plan, describe_spacing
@@ -238,10 +238,10 @@ class _Roles:
     @classmethod
     def of(cls, network: Described, count: int | None = None) -> _Roles:
         inputs, outputs = len(network.inputs), count or max(1, len(network.outputs))
-        plain = _shapes(network.spec, inputs, outputs)
+        spec, plain = network.spec, _shapes(network.spec, inputs, outputs)
         return cls(
-            _grown(plain, _shapes(network.spec, inputs + 1, outputs)),
-            _grown(plain, _shapes(network.spec, inputs, outputs + 1)),
+            _grown(plain, lambda more: _shapes(spec, inputs + more, outputs)),
+            _grown(plain, lambda more: _shapes(spec, inputs, outputs + more)),
         )
 
 
@@ -249,38 +249,30 @@ def _shapes(spec: NetworkSpec, inputs: int, outputs: int) -> dict[str, tuple[int
     return {name: tuple(t.shape) for name, t in blueprint(spec, inputs, outputs).state_dict().items()}
 
 
-def _grown(
-    plain: Mapping[str, tuple[int, ...]], more: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def _grown(plain: Shapes, larger: Callable[[int], Shapes]) -> dict[str, tuple[int, ...]]:
+    """The axes that grow by as much; by two where with one more other parts are needed (a shortcut)."""
+    by, found = next(
+        (by, shapes) for by in (1, 2, 3) if (shapes := larger(by)).keys() == plain.keys() or by == 3
+    )
     axes = {
-        name: tuple(axis for axis, (a, b) in enumerate(zip(shape, more[name], strict=True)) if b == a + 1)
+        name: tuple(axis for axis, (a, b) in enumerate(zip(shape, found[name], strict=True)) if b == a + by)
         for name, shape in plain.items()
+        if name in found
     }
-    return {name: found for name, found in axes.items() if found}
+    return {name: some for name, some in axes.items() if some}
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """A convolution.
-
-    transposed  whether it is
-    tiles       whether its kernel is as long as its stride
-    grows       whether a larger kernel begins as a smaller one that is drawn out (`upkern`)
-    """
-
-    transposed: bool
-    tiles: bool
-    grows: bool = False
-
-
-def _layers(network: nn.Module) -> dict[str, _Layer]:
+def _layers(network: nn.Module) -> dict[str, Layer]:
     """The convolutions, by the names of their weights."""
     found = {}
     for name, module in network.named_modules():
         transposed = isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d)
         if transposed or isinstance(module, nn.Conv2d | nn.Conv3d):
             grows = isinstance(network, MedNeXt) and name.endswith(".depthwise")
-            found[f"{name}.weight"] = _Layer(transposed, module.kernel_size == module.stride, grows)
+            found[f"{name}.weight"] = Layer(transposed, module.kernel_size == module.stride, grows)
     return found
 
 
@@ -298,7 +290,7 @@ class _Work:
     source: Described
     target: Described
     roles: _Roles
-    layers: Mapping[str, _Layer]
+    layers: Mapping[str, Layer]
 
     def tensor(self, name: str, own: Tensor) -> _Found:
         """What one tensor begins with."""
@@ -317,7 +309,8 @@ class _Work:
         if kernel is None:
             return None, f"{_size(theirs)} there, {_size(own)} here"
         weight, words = kernel.weight, [kernel.how] if kernel.how else []
-        for axes, rows, word in self._named(name):
+        for axes, named, word in self._named(name):
+            rows = _after(named, own.shape[axes[0]])
             if rows == [[(n, 1.0)] for n in range(weight.shape[axes[0]])]:
                 continue
             if len(axes) > 1 or not any(rows) or not _differ_only(weight, own, axes[0]):
@@ -342,9 +335,7 @@ class _Work:
         sizes = tuple(own.shape[2:])
         if layer.grows and self.source.frame == self.target.frame and is_larger(theirs, sizes):
             return Fitted(drawn_out(theirs, sizes), "drawn out (UpKern)")
-        if layer.transposed and not layer.tiles:
-            return Fitted(theirs) if tuple(theirs.shape[2:]) == sizes else None
-        return fitted(theirs, self.source.frame, self.target.frame, sizes, transposed=layer.transposed)
+        return fitted(theirs, self.source.frame, self.target.frame, sizes, layer)
 
     @property
     def _image(self) -> list[int]:
@@ -401,6 +392,13 @@ class _Work:
         stages = len(self.source.spec.features), len(self.target.spec.features)
         if stages[0] != stages[1]:
             yield f"{stages[0]} stages there, {stages[1]} here: matched from full resolution down"
+
+
+def _after(rows: Rows, length: int) -> Rows:
+    """Rows of an axis on which the image comes last, after features that it is joined with; these stay."""
+    before = length - len(rows)
+    joined: Rows = [[(n, 1.0)] for n in range(before)]
+    return joined + [[(before + n, by) for n, by in terms] for terms in rows]
 
 
 def _differ_only(weight: Tensor, own: Tensor, axis: int) -> bool:
