@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from delineate.cli import app
-from delineate.errors import ArchiveError, DataError, MissingPackage
+from delineate.errors import ArchiveError, DataError, MissingPackage, ModelError
 from delineate.io import read_label_values
 from delineate.io.disk import is_partial
 from delineate.pipeline import (
@@ -222,6 +222,19 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch, finished, balls_folde
     there, model = Cluster("tcp://127.0.0.1:1"), finished / "model"
     with pytest.raises(MissingPackage, match=r"pip install 'delineate\[cluster\]'"):
         segment_on(there, model, [balls_folder], tmp_path / "out", SegmentWishes(), Words())
+
+
+def test_wishes_for_objects_are_refused_as_on_one_machine(tmp_path, finished, balls_folder):
+    there, how = Cluster("tcp://127.0.0.1:1"), SegmentWishes(sure=0.7)
+    with pytest.raises(DataError, match="finds no single objects"):
+        segment_on(there, finished / "model", [balls_folder], tmp_path / "out", how, Words())
+
+
+def test_a_model_of_objects_runs_on_one_machine(tmp_path, monkeypatch, finished, balls_folder):
+    monkeypatch.setattr("delineate.planning.Plan.finds_objects", True)
+    there = Cluster("tcp://127.0.0.1:1")
+    with pytest.raises(ModelError, match="finds single objects; such a model runs on one machine"):
+        segment_on(there, finished / "model", [balls_folder], tmp_path / "out", SegmentWishes(), Words())
 
 
 @pytest.mark.slow

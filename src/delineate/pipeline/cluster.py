@@ -20,11 +20,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from delineate.dataset.incoming import incoming
-from delineate.errors import ArchiveError, DataError, MissingPackage
+from delineate.errors import ArchiveError, DataError, MissingPackage, ModelError
 from delineate.io.disk import sweep_of
 from delineate.pipeline.cluster_work import Answer, CaseJob, ScanJob, prepare_one, segment_scan
 from delineate.pipeline.run_folder import Run
-from delineate.pipeline.scans import outputs, probabilities_file, refuse_failed
+from delineate.pipeline.scans import (
+    degraded_file,
+    gates_file,
+    outputs,
+    probabilities_file,
+    refuse_failed,
+    refuse_objects,
+)
 from delineate.pipeline.watch import Watch
 from delineate.pipeline.wishes import SegmentWishes
 
@@ -91,6 +98,11 @@ def segment_on(
     how = replace(how, mirror=bool(how.mirror)) if how.device == "auto" else how
     with watch.stage("open the model"):
         opened = Model.open(model)
+    if opened.plan.finds_objects:
+        raise ModelError(
+            f"{model}: finds single objects; such a model runs on one machine: leave out --cluster."
+        )
+    refuse_objects(model, how)
     channels = tuple(channel.name for channel in opened.plan.channels)
     cases = incoming([path.absolute() for path in scans], channels, opened.plan.dispensable)
     files = outputs(cases, out.absolute())
@@ -106,7 +118,8 @@ def segment_on(
         for case in cases
     )
     failed = _done(cluster, segment_scan, jobs, len(cases), "segment", watch)
-    sweep_of([*files.values(), *(probabilities_file(file) for file in files.values())])
+    beside = (probabilities_file, degraded_file, gates_file)
+    sweep_of([*files.values(), *(name(file) for file in files.values() for name in beside)])
     refuse_failed(failed, len(cases))
     return tuple(files.values())
 

@@ -51,7 +51,7 @@ def segment(
 
     if finds_objects(model):
         return find(model, scans, out, how, watch)
-    _refuse_objects(model, how)
+    refuse_objects(model, how)
     segmenter = opened(model, out, how, watch)
     if how.probabilities and segmenter.temperature != 1:
         watch.say(f"probabilities are at the temperature of the model, {segmenter.temperature:.3f}")
@@ -64,7 +64,8 @@ def segment(
     return tuple(files.values())
 
 
-def _refuse_objects(model: Path, how: SegmentWishes) -> None:
+def refuse_objects(model: Path, how: SegmentWishes) -> None:
+    """Raises where objects are wished for of a model that gives a label for each voxel."""
     if how.objects is not None or how.sure is not None:
         raise DataError(
             f"{model}: gives a label for each voxel and finds no single objects, so there is no table of "
