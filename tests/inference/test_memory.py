@@ -1,5 +1,10 @@
+import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,3 +152,60 @@ def test_shapes_alone_are_asked(many):
     segmenter = Segmenter(*many, memory_gb=1e9)
     plan = segmenter.memory(Geometry((20_000, 20_000, 20_000), np.eye(4)))
     assert plan.most > 1e13
+
+
+PROGRAM = """
+import json, resource, sys
+from pathlib import Path
+import numpy as np, torch
+torch.set_num_threads(1)
+from delineate.inference import Segmenter
+from delineate.networks import build_network
+from delineate.networks.allocator import keep_memory
+from delineate.planning.plan import NetworkSpec
+from delineate.space import Geometry, LabelSchema, Volume
+from tests.inference.conftest import _configuration, _plan
+
+if sys.argv[1] == "keep":
+    keep_memory()
+classes, gb = int(sys.argv[2]), float(sys.argv[3])
+spec = NetworkSpec(
+    features=(16, 24), strides=((1,) * 3, (2,) * 3), kernels=((3,) * 3,) * 2,
+    encoder_blocks=(2, 2), decoder_blocks=(2,),
+)
+plan = _plan({"3d_fullres": _configuration((48, 48, 48)).but(network=spec)},
+    labels=LabelSchema.of(*(f"bone {n}" for n in range(1, classes))))
+networks = {"3d_fullres": [build_network(spec, 1, classes).eval()]}
+rng = np.random.default_rng(0)
+shape = (70, 120, 120)
+scan = Volume(rng.normal(size=(1, *shape)).astype(np.float32), Geometry(shape, np.eye(4)), ("T1",))
+segmenter = Segmenter(plan, networks, precision="bf16", batch=1, memory_gb=gb, scratch=Path("."))
+told = segmenter.memory(scan.geometry, given=scan.array.nbytes, held=scan.array.nbytes)
+status = lambda key: next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith(key)) * 1024
+before = status("VmRSS") - scan.array.nbytes
+segmenter.segment(scan)
+print(json.dumps([told.most, status("VmHWM") - before, told.on_disk]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize(
+    ("allocator", "classes", "gb", "on_disk"),
+    [("keep", 16, 9, False), ("keep", 90, 0.11, True), ("give back", 90, 9, False)],
+)
+def test_what_is_told_beforehand_is_what_it_takes(allocator, classes, gb, on_disk, tmp_path):
+    """The peak of a process of its own; file pages that the system keeps for it count as well."""
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, allocator, str(classes), str(gb)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    told, taken, by_file = json.loads(done.stdout)
+    assert by_file == on_disk
+    assert taken <= told
+    assert taken > 0.3 * told
