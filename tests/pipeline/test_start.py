@@ -164,9 +164,9 @@ def test_what_a_run_begins_with_must_still_be_there_and_be_the_same(
 
 
 def test_a_network_asked_for_beside_one_to_begin_with_is_refused(tmp_path, balls_folder, wishes, encoder):
-    asked = replace(begun(wishes, encoder), network="vnet")
-    with pytest.raises(PlanError, match="leave out the network vnet"):
-        pipeline.plan(balls_folder, tmp_path / "run", asked, WATCH)
+    for other, said in (({"network": "vnet"}, "vnet"), ({"preset": "L"}, "of preset L")):
+        with pytest.raises(PlanError, match=f"leave out the network {said}"):
+            pipeline.plan(balls_folder, tmp_path / "run", replace(begun(wishes, encoder), **other), WATCH)
 
 
 def spec_of(dims, stages, **fields):

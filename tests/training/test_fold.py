@@ -11,11 +11,12 @@ import safetensors.torch
 import torch
 
 from delineate.errors import PlanError, RunError
-from delineate.networks import build_network
+from delineate.networks import Provenance, Transfer, build_network
+from delineate.networks.transfer import Described, transferred
 from delineate.preparation.patches import Sampler
 from delineate.space import LabelSchema
 from delineate.space.phantoms import balls, sparse
-from delineate.training.fold import train
+from delineate.training.fold import TRANSFER, train
 from delineate.training.history import read
 from delineate.training.loop import HISTORY, WEIGHTS, Task, fit
 from delineate.training.world import World
@@ -87,6 +88,28 @@ def test_a_network_of_ones_own_is_trained_in_place_of_the_plans(prepared_phantom
     assert set(safetensors.torch.load_file(path)) == {"weight", "bias"}
     with pytest.raises(RunError, match=r"network: .*Conv3d.* then, null now"):
         train(plan, store, Split(), tmp_path / "own")
+
+
+def test_what_a_network_took_over_is_kept_and_another_start_does_not_go_on_from_there(
+    prepared_phantoms, phantom_plan, tmp_path
+):
+    plan, store = phantom_plan(BALLS, steps=1), prepared_phantoms(balls)
+    whole = phantom_plan(BALLS, steps=1)
+    learnt = build_network(plan.configuration(NAME).network, 1, 3, seed=9)
+    described = Described.of(whole, NAME)
+    start = Provenance(kind="model", dataset="x", sha256="a" * 64, configuration=NAME, fold=0)
+
+    def begun(origin):
+        network = build_network(plan.configuration(NAME).network, 1, 3)
+        transfer = transferred(network, learnt.state_dict(), described, described, origin)
+        return train(plan, store, Split(), tmp_path / "fold", network=network, origin=transfer)
+
+    begun(start)
+    assert Transfer.load(tmp_path / "fold" / TRANSFER).source == start
+    with pytest.raises(RunError, match=r"start\.sha256: \"aaa.* then, \"bbb"):
+        begun(start.but(sha256="b" * 64))
+    with pytest.raises(RunError, match=r"start\.sha256: \"aaa.* then, not there now"):
+        train(plan, store, Split(), tmp_path / "fold")
 
 
 def _bare(path):

@@ -81,11 +81,7 @@ def plan(
         DataError: the dataset has problems that stop training; all of them are listed.
         PlanError: a network is asked for, and another to begin with.
     """
-    if wishes.start.folder is not None and wishes.network is not None:
-        raise PlanError(
-            f"a run that begins with {wishes.start.folder} has its network: leave out the network "
-            f"{wishes.network}, or begin at random with it."
-        )
+    _refuse_two_networks(wishes)
     dataset = Dataset.open(path, layout=layout)
     started = Run.start(folder, dataset)
     with started.locked():
@@ -212,6 +208,16 @@ def pack(folder: Path, model: Path | None = None) -> Path:
     opened = Run.open(folder)
     with opened.locked():
         return write_package(opened, model or opened.model)
+
+
+def _refuse_two_networks(wishes: PlanWishes) -> None:
+    """What a run begins with has its network already."""
+    other = wishes.network or (f"of preset {wishes.preset}" if wishes.preset != "default" else None)
+    if wishes.start.folder is not None and other is not None:
+        raise PlanError(
+            f"a run that begins with {wishes.start.folder} has its network: leave out the network "
+            f"{other}, or begin at random with it."
+        )
 
 
 def _refuse_other_basis(run: Run, wishes: PlanWishes) -> None:
