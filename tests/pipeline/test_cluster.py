@@ -72,17 +72,20 @@ def said(log: Path, pattern: str) -> str:
 
 
 @contextmanager
-def machines(folder: Path, count: int) -> Iterator[Machines]:
+def machines(folder: Path, count: int, keys: Path | None = None) -> Iterator[Machines]:
     folder.mkdir(parents=True, exist_ok=True)
+    files = ("tls-ca-file", "ca"), ("tls-cert", "cert"), ("tls-key", "key")
+    tls = [] if keys is None else [word for o, n in files for word in (f"--{o}", str(keys / f"{n}.pem"))]
     processes = []
     try:
         log = folder / "scheduler.log"
         plain = ["--host", "127.0.0.1", "--no-dashboard"]
-        words = ["distributed.cli.dask_scheduler", "--port", "0", *plain]
+        words = ["distributed.cli.dask_scheduler", "--port", "0", *plain, *tls]
+        words += ["--protocol", "tls"] if tls else []
         processes.append(started(words, log))
-        address = said(log, r"Scheduler at:\s+(tcp://\S+)")
+        address = said(log, r"Scheduler at:\s+(t\w\w://\S+)")
         for number in range(count):
-            words = ["distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1", *plain]
+            words = ["distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1", *plain, *tls]
             words += ["--local-directory", str(folder / f"worker_{number}")]
             processes.append(started(words, folder / f"worker_{number}.log"))
         for number in range(count):
@@ -235,6 +238,38 @@ def test_a_model_of_objects_runs_on_one_machine(tmp_path, monkeypatch, finished,
     there = Cluster("tcp://127.0.0.1:1")
     with pytest.raises(ModelError, match="finds single objects; such a model runs on one machine"):
         segment_on(there, finished / "model", [balls_folder], tmp_path / "out", SegmentWishes(), Words())
+
+
+@pytest.fixture
+def make_keys(tmp_path):
+    """Makes a folder with a key, a certificate for it, and itself as the authority."""
+
+    def made(name):
+        folder = tmp_path / name
+        folder.mkdir()
+        words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1"
+        files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+        subprocess.run(["openssl", *words.split(), *files], capture_output=True, check=True)
+        shutil.copy(folder / "cert.pem", folder / "ca.pem")
+        return folder
+
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here to make certificates with")
+def test_who_has_no_key_is_not_spoken_with(tmp_path, monkeypatch, finished, balls_folder, make_keys):
+    keys, others = make_keys("keys"), make_keys("others")
+    scan = [balls_folder / "imagesTr" / "ball_02_0000.nii.gz"]
+    model, how, out = finished / "model", SegmentWishes(), tmp_path / "out.nii.gz"
+    with machines(tmp_path / "cluster", 1, keys) as there:
+        assert segment_on(Cluster(there.address, keys), model, scan, out, how, Words()) == (out,)
+        assert out.is_file()
+        monkeypatch.setattr("delineate.pipeline.cluster.PATIENCE_S", 2.0)
+        for stranger in (Cluster(there.address, others), Cluster(there.address.replace("tls", "tcp"))):
+            with pytest.raises(ArchiveError, match="no scheduler answers"):
+                segment_on(stranger, model, scan, tmp_path / "stolen.nii.gz", how, Words())
+    assert not (tmp_path / "stolen.nii.gz").exists()
 
 
 @pytest.mark.slow

@@ -192,3 +192,15 @@ def test_who_interrupts_finds_whole_files_only(tmp_path, finished, balls_folder)
     files = list(out.glob("[!.]*"))
     assert 3 <= len(files) <= 4  # the next may have been written meanwhile
     assert all(read_label_values(file).array.ndim == 3 for file in files)
+
+
+def test_a_label_file_says_that_it_was_made_in_the_fast_mode(tmp_path, finished, balls_folder):
+    class Words(Unwatched):
+        def say(self, text):
+            said.append(text)
+
+    said, out = [], tmp_path / "out.nii.gz"
+    scan = balls_folder / "imagesTr" / "ball_02_0000.nii.gz"
+    segment(finished / "model", [scan], out, SegmentWishes(fast=True), Words())
+    (note,) = [text for text in read_label_values(out).notes if text.startswith("fast mode")]
+    assert any(note in text for text in said)

@@ -187,6 +187,8 @@ def _warm_up(
     if grid is not None:
         with watch.stage("warm up"):
             at_work.warm_up(grid)
+        times = [f"{ms:.0f} ms at 1/{factor:g}" for factor, ms in at_work.expected(grid).items()]
+        watch.say(f"a frame takes {', '.join(times).replace(' at 1/1,', ',', 1)} of its edges")
 
 
 def _refuse_other(out: Path) -> None:

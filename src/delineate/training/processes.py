@@ -24,6 +24,7 @@ import torch.multiprocessing
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
+from torch.distributed.constants import default_pg_timeout
 
 from delineate.errors import Error, RunError
 from delineate.networks import Precision, device_of
@@ -116,7 +117,8 @@ def among(place: Place, device: str, precision: Precision) -> Iterator[World]:
     """This process as one of those that a launcher has started; waits until all are there."""
     kind = device_of(device)
     mode = mode_of(precision, kind)
-    with _fabric(_Launched(place), kind.type, place.local_size, mode, nodes=place.nodes) as fabric:
+    team = (kind.type, place.local_size, mode)
+    with _fabric(_Launched(place), *team, nodes=place.nodes, timeout=WAIT) as fabric:
         yield World(fabric, _shared(time.monotonic if place.leads else None))
 
 
@@ -150,11 +152,17 @@ def _member(team: Team, rank: int) -> Iterator[Fabric]:
 
 @contextmanager
 def _fabric(
-    environment: ClusterEnvironment, device: str, devices: int, mode: Mode, *, nodes: int = 1
+    environment: ClusterEnvironment,
+    device: str,
+    devices: int,
+    mode: Mode,
+    *,
+    nodes: int = 1,
+    timeout: timedelta = default_pg_timeout,
 ) -> Iterator[Fabric]:
     """Fabric among the processes that `environment` tells of; the group ends with the block."""
     before = {name: os.environ.get(name) for name in ADDRESS}
-    strategy = DDPStrategy(cluster_environment=environment, timeout=WAIT)
+    strategy = DDPStrategy(cluster_environment=environment, timeout=timeout)
     try:
         with quiet():
             fabric = Fabric(
