@@ -27,8 +27,8 @@ def command(
 ) -> None:
     """Write a model's networks as ONNX or for OpenVINO, with a page that says how to use them.
 
-    Each is compared with torch, and refused if a logit differs by a thousandth or more. Needs the extra:
-    export.
+    Each is compared with torch, and refused if a logit differs by a thousandth or more (of the largest logit,
+    where that is above 1). Needs the extra: export.
     """
     from delineate.inference.engines import write_networks
     from delineate.networks import Model

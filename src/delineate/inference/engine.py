@@ -65,4 +65,5 @@ class Together:
 
     def __call__(self, patches: Tensor, /) -> Tensor:
         """The features of all, one after the other."""
-        return torch.cat([engine(patches) for engine in self.engines], dim=1)
+        seen = [engine(patches) for engine in self.engines]
+        return seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)

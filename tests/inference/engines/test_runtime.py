@@ -8,6 +8,7 @@ from delineate.errors import ModelError, PlanError
 from delineate.inference import Segmenter
 from delineate.inference.engine import Parted
 from delineate.inference.engines import Runtime, runtime
+from delineate.inference.engines.graph import Apart
 from delineate.space import Label, LabelSchema, Region
 
 REGIONS = LabelSchema(
@@ -55,7 +56,7 @@ def test_networks_are_converted_and_compared_once(model, tmp_path, monkeypatch):
     kept = sorted(path.name for path in tmp_path.rglob("*.*"))
     assert [name.rpartition(".")[2] for name in kept] == ["onnx", "json"]
     figures = json.loads(next(tmp_path.rglob("*.json")).read_text())
-    assert 0 <= figures["largest difference of a logit in float32"] < 1e-3
+    assert 0 <= figures["largest difference of a logit in float32"] < 1e-3 < figures["largest logit"]
     for name in ("exported", "difference"):
         monkeypatch.setattr(runtime, name, None)
     x = torch.randn(1, 1, 8, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -63,7 +64,7 @@ def test_networks_are_converted_and_compared_once(model, tmp_path, monkeypatch):
 
 
 def test_a_converted_network_that_differs_is_refused_and_not_remembered(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "difference", lambda *_: 0.5)
+    monkeypatch.setattr(runtime, "difference", lambda *_: Apart(0.5, 1.0))
     with pytest.raises(ModelError, match=r"3d_fullres fold 0 in the engine onnx: gives other logits .* 0\.5"):
         Runtime("onnx", cache=tmp_path).networks(model)
     assert not list(tmp_path.rglob("*.json"))

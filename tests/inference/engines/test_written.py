@@ -7,7 +7,7 @@ import torch
 
 from delineate.errors import ModelError
 from delineate.inference.engines import Written, write_networks, written
-from delineate.inference.engines.graph import windows
+from delineate.inference.engines.graph import Apart, windows
 
 
 @pytest.mark.parametrize("form", ["onnx", "openvino"])
@@ -36,7 +36,7 @@ def test_nothing_else_is_overwritten_and_nothing_is_left_of_a_refusal(model, tmp
     (tmp_path / "mine").mkdir()
     with pytest.raises(ModelError, match=r"mine: is there already\. Name a new folder"):
         write_networks(model, tmp_path / "mine", "onnx")
-    monkeypatch.setattr(written, "difference", lambda *_: 1.0)
+    monkeypatch.setattr(written, "difference", lambda *_: Apart(1.0, 1.0))
     with pytest.raises(ModelError, match="3d_fullres fold 0 as onnx: gives other logits than torch"):
         write_networks(model, tmp_path / "out", "onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -106,10 +106,12 @@ class Runtime:
             return
         example = windows(model.plan.configuration(name), inputs_of(model.plan, name))
         network = model.network(name, fold)
-        largest = difference(network, _joined(self._opened(graph, "f32"), last), example)
-        check_same(largest, f"{name} fold {fold} in the engine {self.engine}")
+        apart = difference(network, _joined(self._opened(graph, "f32"), last), example)
+        check_same(apart, f"{name} fold {fold} in the engine {self.engine}")
         if file is not None:
-            write_json(file, {"largest difference of a logit in float32": largest})
+            write_json(
+                file, {"largest difference of a logit in float32": apart.largest, "largest logit": apart.of}
+            )
 
     def _file(self, model: Model, name: str, fold: int, ending: str) -> Path | None:
         if self.cache is None:

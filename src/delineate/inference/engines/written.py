@@ -22,6 +22,7 @@ from delineate.record import Record
 
 Form = Literal["onnx", "openvino"]
 ABOUT = "about.json"
+ALLOWED = f"below {MOST:g}, or {MOST:g} of the largest logit where that is above 1"
 
 
 class WrittenNetwork(Record):
@@ -29,7 +30,7 @@ class WrittenNetwork(Record):
 
     input, output       name, shape and meaning of each axis
     spacing             mm along the axes of the input
-    largest_difference  of a logit from torch's, in float32
+    largest_difference  of a logit from torch's, in float32; largest_logit says of what
     """
 
     file: str
@@ -39,6 +40,7 @@ class WrittenNetwork(Record):
     output: str
     spacing: tuple[float, ...]
     largest_difference: float
+    largest_logit: float
 
 
 class Written(Record):
@@ -104,8 +106,8 @@ def _written(model: Model, name: str, fold: int, folder: Path, form: Form) -> Wr
         openvino = package("openvino", "writing networks for OpenVINO")
         openvino.save_model(read_graph(graph), file, compress_to_fp16=False)
         engine = OpenVino((file.read_bytes(), file.with_suffix(".bin").read_bytes()), "f32", threads)
-    largest = difference(network, engine, windows(configuration, channels))
-    check_same(largest, f"{name} fold {fold} as {form}")
+    apart = difference(network, engine, windows(configuration, channels))
+    check_same(apart, f"{name} fold {fold} as {form}")
     edges = ", ".join(map(str, configuration.edges))
     axes = "i, j, k" if configuration.slice_axis is None else "the two axes in the slice, i before j before k"
     return WrittenNetwork(
@@ -115,11 +117,12 @@ def _written(model: Model, name: str, fold: int, folder: Path, form: Form) -> Wr
         input=f"{INPUT}: float32 [any number of windows, {channels} channels, {edges}]; edges along {axes}",
         output=f"{OUTPUT}: float32 [windows, {len(model.plan.labels.outputs)} classes, {edges}]",
         spacing=tuple(s for n, s in enumerate(configuration.spacing) if n != configuration.slice_axis),
-        largest_difference=largest,
+        largest_difference=apart.largest,
+        largest_logit=apart.of,
     )
 
 
 def _made_with(form: Form) -> dict[str, str]:
     names = ("onnx", "onnxruntime" if form == "onnx" else "openvino")
     versions = {name: importlib.metadata.version(name) for name in ("delineate", *names)}
-    return versions | {"torch": str(torch.__version__), "allowed difference": f"below {MOST:g}"}
+    return versions | {"torch": str(torch.__version__), "allowed difference": ALLOWED}
