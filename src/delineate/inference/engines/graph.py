@@ -105,8 +105,8 @@ def check_same(apart: Apart, what: str) -> None:
     if not apart.largest < apart.allowed:  # so NaN is refused too
         raise ModelError(
             f"{what}: gives other logits than torch, by up to {apart.largest:.2g} in float32 where logits "
-            f"reach {apart.of:.2g}; less than {apart.allowed:.2g} is allowed. Use the engine torch, and report "
-            f"this network."
+            f"reach {apart.of:.2g}; less than {apart.allowed:.2g} is allowed. Use the engine torch, and "
+            f"report this network."
         )
 
 
