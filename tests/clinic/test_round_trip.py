@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clinic_stacks import MAKER, NAMES, WHEN, Stack, blobs, names, result_of, stacks, write_images
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, assume, find, given, settings
 from hypothesis import strategies as st
 
 from delineate.clinic import (
@@ -18,7 +18,16 @@ from delineate.clinic import (
     write_rtstruct,
     write_seg,
 )
+from delineate.errors import DataError
 from delineate.space import Label, LabelMap, LabelSchema
+
+
+def drawn(stack: Stack, seed: int, density: float = 0.5) -> np.ndarray:
+    """Labels on all slices of a stack; where there are some, one is on a slice that is there."""
+    values = blobs(stack.geometry, seed, density)
+    assume(values[:, :, stack.slices].any() or not values.any())  # else they are refused, as labels elsewhere
+    return values
+
 
 SMALL = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
@@ -40,7 +49,7 @@ def same(annotation, result) -> bool:
 def test_a_mask_comes_back_from_a_segmentation(stack, seed, density, kind, empty_frames):
     with tempfile.TemporaryDirectory() as name:
         folder = write_images(Path(name) / "series", stack)
-        result = result_of(folder, stack, blobs(stack.geometry, seed, density))
+        result = result_of(folder, stack, drawn(stack, seed, density))
         assert np.array_equal(result.array, result.given.array[:, :, stack.slices])
         write_seg(result, Path(name) / "seg.dcm", kind, empty_frames=empty_frames)
         found = read_seg(Path(name) / "seg.dcm", result.series)
@@ -59,7 +68,7 @@ def test_a_mask_comes_back_from_a_segmentation(stack, seed, density, kind, empty
 def test_a_mask_comes_back_from_contours(stack, seed, density, holes):
     with tempfile.TemporaryDirectory() as name:
         folder = write_images(Path(name) / "series", stack)
-        result = result_of(folder, stack, blobs(stack.geometry, seed, density))
+        result = result_of(folder, stack, drawn(stack, seed, density))
         write_rtstruct(result, Path(name) / "rt.dcm", holes=holes)
         assert same(read_rtstruct(Path(name) / "rt.dcm", result.series), result)
 
@@ -70,7 +79,7 @@ def test_the_second_look_finds_every_centroid_within_a_tenth_of_a_voxel(stack, s
     """Held against the labels' own grid, by code that shares nothing with the writers."""
     with tempfile.TemporaryDirectory() as name:
         folder = write_images(Path(name) / "series", stack)
-        result = result_of(folder, stack, blobs(stack.geometry, seed))
+        result = result_of(folder, stack, drawn(stack, seed))
         delivery = deliver(
             result,
             Path(name) / "out",
@@ -118,7 +127,7 @@ def test_names_in_any_alphabet_come_back_with_their_masks(names, stack, seed):
     )
     with tempfile.TemporaryDirectory() as folder:
         series = open_series(write_images(Path(folder) / "series", stack))
-        labels = LabelMap(blobs(stack.geometry, seed), stack.geometry, schema)
+        labels = LabelMap(drawn(stack, seed), stack.geometry, schema)
         result = make_result(labels, series, MAKER, when=WHEN)
         write_seg(result, Path(folder) / "seg.dcm")
         write_rtstruct(result, Path(folder) / "rt.dcm")
@@ -132,7 +141,7 @@ def test_labels_of_a_full_scan_are_right_on_a_series_without_some_of_its_slices(
     stack = Stack(count=9, missing=(2, 5), repeated=(1,))
     with tempfile.TemporaryDirectory() as name:
         folder = write_images(Path(name) / "series", stack)
-        result = result_of(folder, stack, blobs(stack.geometry, seed))
+        result = result_of(folder, stack, drawn(stack, seed))
         assert "2 of 9 slices are missing" in result.notes
         assert any("8 images at 7 places" in note for note in result.notes)
         write_seg(result, Path(name) / "seg.dcm")
@@ -142,6 +151,15 @@ def test_labels_of_a_full_scan_are_right_on_a_series_without_some_of_its_slices(
         assert (
             labels.array[:, :, [2, 5]] == labels.schema.ignore
         ).all()  # nobody annotated what is not there
+
+
+def test_labels_on_a_slice_that_is_missing_only_are_refused(tmp_path):
+    stack = Stack(missing=(1,))
+    values = np.zeros(stack.geometry.shape, np.uint8)
+    values[:, :, 1] = 1
+    folder = write_images(tmp_path / "series", stack)
+    with pytest.raises(DataError, match="no labelled voxel lies on this series"):
+        result_of(folder, stack, values)
 
 
 @pytest.mark.parametrize("names", [("肝臓", "Niere links ß", "опухоль", "rate 🙂")])
