@@ -166,10 +166,14 @@ def with_start(plan: Plan, start: Start) -> Plan:
         reasons = {path: why for path, why in reasons.items() if not path.startswith(f"{place}.network")}
         title = f"the {start.kind} {start.plan.dataset} ({other}, {start.source.digest[:12]})"
         reasons[f"{place}.network"] = f"that of {title}, so that its weights fit"
+        for path in (f"{place}.patch", f"{place}.batch"):
+            reasons[path] = (
+                f"{reasons.get(path, 'as planned')}; so for the planned network, whose place that of the start "
+                "has taken: lower it if memory runs out"
+            )
         if patch != before.patch:
             reasons[f"{place}.patch"] = (
-                f"{' x '.join(map(str, before.patch))} as planned, grown to what that network can halve; the "
-                "batch was planned for another network: lower it if memory runs out"
+                f"{' x '.join(map(str, before.patch))} as planned, grown to what that network can halve"
             )
         configurations[name] = before.but(network=spec, patch=patch)
     return plan.but(configurations=configurations, reasons=reasons)
