@@ -168,8 +168,8 @@ def with_start(plan: Plan, start: Start) -> Plan:
         reasons[f"{place}.network"] = f"that of {title}, so that its weights fit"
         for path in (f"{place}.patch", f"{place}.batch"):
             reasons[path] = (
-                f"{reasons.get(path, 'as planned')}; so for the planned network, whose place that of the start "
-                "has taken: lower it if memory runs out"
+                f"{reasons.get(path, 'as planned')}; so for the planned network, whose place that of the "
+                "start has taken: lower it if memory runs out"
             )
         if patch != before.patch:
             reasons[f"{place}.patch"] = (
