@@ -44,7 +44,7 @@ __getattr__ = lazy(
     {
         "blend": ("importance",),
         "cleanup": ("cleaned", "learn_cleanup"),
-        "finder": ("Finder", "FoundObject"),
+        "finder": ("Finder", "FoundObject", "object_table"),
         "live": ("Frame", "Live", "LiveResult", "LiveSummary"),
         "memory": ("MemoryPlan",),
         "prediction": ("Prediction",),
