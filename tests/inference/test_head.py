@@ -72,3 +72,10 @@ def test_labels_are_those_of_whole_networks(mirror, make_plan, make_scan, monkey
     assert abs(ours.probabilities.array - theirs.probabilities.array).max() < 1e-5
     assert (ours.labels.array == theirs.labels.array).mean() > 0.9995
     assert len(set(ours.labels.array.flat)) > 3
+
+
+def test_what_is_split_predicts_even_if_the_network_is_still_training(configuration):
+    network = networks_of(configuration().network, 20)[0].train()
+    (trunks,), _ = split([network], 20)
+    assert network.training
+    assert not any(module.training for module in trunks.modules())

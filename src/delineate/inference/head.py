@@ -60,7 +60,7 @@ def _last(network: Engine) -> Last | None:
 def _trunks(networks: Sequence[Engine]) -> Engine:
     of_torch = [network for network in networks if isinstance(network, nn.Module)]
     if len(of_torch) == len(networks):
-        return Trunks([without_last_layer(network) for network in of_torch])
+        return Trunks([without_last_layer(network) for network in of_torch]).eval()
     return Together(tuple(network.trunk for network in networks if isinstance(network, Parted)))
 
 
