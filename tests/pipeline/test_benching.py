@@ -76,6 +76,7 @@ def test_other_conditions_take_another_folder(benched, balls_folder):
         bench(balls_folder, benched[0], BenchWishes(steps=3, by_hand=QUICK), Unwatched())
 
 
+@pytest.mark.slow
 def test_losses_and_rules_are_methods_too_and_operations_a_budget(balls_folder, tmp_path):
     wishes = BenchWishes(losses=("dice_ce", "focal"), optimizers=("muon",), teraflops=0.05, by_hand=QUICK)
     found = bench(balls_folder, tmp_path / "out", wishes, Unwatched())

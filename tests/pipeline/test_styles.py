@@ -16,6 +16,7 @@ from delineate.space import Volume
 QUICK = {"training.precision": "fp32", "training.validate_every": 2, "training.validation_batches": 1}
 
 
+@pytest.mark.slow
 def test_a_run_trains_with_all_of_it_and_its_model_knows(balls_folder, tmp_path):
     wishes = PlanWishes(steps=2, by_hand=QUICK, optimizer="muon", augment="heavy", normalize="histogram")
     run(balls_folder, tmp_path / "run", wishes, Unwatched())
