@@ -40,3 +40,8 @@ def test_a_device_that_is_not_there_is_refused():
 def test_what_is_no_device_is_refused():
     with pytest.raises(PlanError, match="'gpu' is no device; expected 'cpu', 'cuda'"):
         device_of("gpu")
+
+
+def test_int8_is_no_precision_of_torch():
+    with pytest.raises(PlanError, match="int8 is for networks that delineate compress made so"):
+        autocast_type("int8", torch.device("cpu"))

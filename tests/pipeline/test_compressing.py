@@ -1,9 +1,12 @@
 """From a trained model to one in int8, and back where it loses."""
 
+from dataclasses import replace
+
 import pytest
 from typer.testing import CliRunner
 
 from delineate.cli import app
+from delineate.dataset import Dataset
 from delineate.errors import DataError, ModelError
 from delineate.io.disk import write_json
 from delineate.networks import Model
@@ -82,6 +85,13 @@ def test_it_is_measured_on_cases_with_the_labels_of_the_model(finished, balls_fo
     expected = "is labelled with kidney, stone, but the model finds large ball, small ball"
     with pytest.raises(DataError, match=expected):
         compress(finished / "model", tmp_path / "out", CompressWishes(on=other), Unwatched())
+
+
+def test_cases_without_labels_say_nothing(finished, balls_folder, tmp_path, monkeypatch):
+    nobody = replace(Dataset.open(balls_folder), cases=())
+    monkeypatch.setattr(Dataset, "open", lambda where: nobody)
+    with pytest.raises(DataError, match="has no labelled cases to measure on"):
+        compress(finished / "model", tmp_path / "out", CompressWishes(on=balls_folder), Unwatched())
 
 
 def test_scans_of_any_folder_calibrate(finished, balls_folder):
