@@ -25,3 +25,11 @@ def test_a_grid_smaller_than_the_patch_is_padded_to_it():
     assert lies((4, 20, 8)).padded == (8, 20, 8)
     assert lies((4, 20, 8)).count == 4
     assert lies((4, 20, 8)).plane(1) == 3 * 8 * 8
+
+
+def test_a_picture_is_decided_at_once_unless_it_is_a_large_one():
+    picture = (256, 200, 1)
+    small = Layout.on(picture, (64, 64, 1), 3, 4, 0.5)
+    assert best_axis([small], picture) == 2
+    huge = (20_000, 20_000, 1)
+    assert best_axis([Layout.on(huge, (64, 64, 1), 3, 4, 0.5)], huge) != 2

@@ -10,6 +10,7 @@ from delineate.inference.stream import joined, slab_values
 from delineate.inference.windows import Windows
 from delineate.space import Shape, triple
 
+SMALL = 2**24  # numbers of a picture's sums (64 MB) up to which it is decided at once, not line by line
 OTHER_AXIS = 0.8  # rows run across another axis than the first where that takes less than this share
 
 
@@ -58,10 +59,16 @@ class Layout:
 
 
 def best_axis(layouts: Sequence[Layout], onto: Shape) -> int:
-    """The axis across which rows of windows run: the one that takes least memory, in doubt the first."""
+    """The axis across which rows of windows run: the one that takes least memory, in doubt the first.
+
+    A picture is one plane across its flat axis, unless it is a large one: 256 lines take longer than that.
+    """
     cost = [
         sum(layout.sums(axis) + layout.outputs * prod(onto) // onto[axis] for layout in layouts)
         for axis in range(3)
     ]
+    flat = [axis for axis in range(3) if onto[axis] == 1 and cost[axis] <= SMALL]
+    if flat:
+        return flat[-1]
     least = min(range(3), key=cost.__getitem__)
     return least if cost[least] < OTHER_AXIS * cost[0] else 0
