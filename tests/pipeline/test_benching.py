@@ -180,3 +180,10 @@ def test_the_verb_trains_and_says_who_comes_first(balls_folder, tmp_path):
     assert json.loads(done.output)["metric"] == "dice"
     done = CliRunner().invoke(app, [*words[:4], "a,b", "--steps", "1"])
     assert done.exit_code == 2
+
+
+def test_all_are_the_networks_that_segment():
+    from delineate.cli.bench import _every
+    from delineate.planning.architectures import ARCHITECTURES
+
+    assert set(_every()) == {"planned", *ARCHITECTURES} - {"mask_rcnn"}

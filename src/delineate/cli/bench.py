@@ -91,8 +91,9 @@ def command(
 
 
 def _every() -> tuple[str, ...]:
-    """The planner's U-Net and every network that has a name, but for the two of fixed layout."""
-    return ("planned", *(each.value for each in Network if not each.value.startswith("seed_")))
+    """The planner's U-Net and every network that segments, but for the two of fixed layout."""
+    others = ("seed_unet2d", "seed_unet3d", "mask_rcnn")  # that one finds objects
+    return ("planned", *(each.value for each in Network if each.value not in others))
 
 
 def _whole(text: str) -> tuple[int, ...]:
