@@ -193,7 +193,8 @@ def words(study: Study, rows: list[dict[str, object]], less: Mapping[str, Bounde
         f"# Nuclei: {study.test} held-out pictures (seed {study.seed}), {learnt} learnt from, {length} each",
         "",
         "| | "
-        + " | ".join(("PQ", "DQ", "SQ", "AJI", "AP", "AP50", "F1@0.5", "AP of scores", "AP50 of scores")),
+        + " | ".join(("PQ", "DQ", "SQ", "AJI", "AP", "AP50", "F1@0.5", "AP of scores", "AP50 of scores"))
+        + " |",
         "|---" * 10 + "|",
     ]
     for one in rows:

@@ -10,6 +10,8 @@ from delineate.inference.pieces import Piece, agreed, common, joined, painted, p
 from delineate.inference.windows import steps
 from delineate.networks.mask_rcnn import Found
 
+IMAGE = (0, 0, 64, 64)
+
 
 def rectangle(corner, edges, *, kind=1, score=0.9, window=(0, 0, 64, 64), is_cut=False):
     return Piece(corner, np.ones(edges, bool), kind, score, window, is_cut)
@@ -35,8 +37,9 @@ def seen(ids, window, *, scores=None):
 def tiled(ids, edge, step=0.5):
     """The map that windows give together."""
     corners = [(a, b) for a in steps(ids.shape[0], edge, step) for b in steps(ids.shape[1], edge, step)]
-    every = [piece for a, b in corners for piece in seen(ids, (a, b, a + edge, b + edge))]
-    return painted(joined(every), ids.shape)
+    windows = [(a, b, a + edge, b + edge) for a, b in corners]
+    every = [piece for window in windows for piece in seen(ids, window)]
+    return painted(joined(every, windows, (0, 0, *ids.shape)), ids.shape)
 
 
 def same_partition(a, b):
@@ -83,7 +86,7 @@ def test_an_object_longer_than_all_windows_is_put_together(step):
 def test_what_one_window_sees_whole_is_taken_from_it():
     whole = rectangle((10, 20), (8, 10), score=0.6, window=(0, 0, 32, 40))
     part = rectangle((10, 20), (8, 4), score=0.9, window=(0, 0, 32, 24), is_cut=True)
-    (found,) = joined([part, whole])
+    (found,) = joined([part, whole], [], IMAGE)
     assert found.mask.shape == (8, 10)
     assert found.score == 0.6
 
@@ -91,19 +94,27 @@ def test_what_one_window_sees_whole_is_taken_from_it():
 def test_neighbours_on_both_sides_of_a_window_are_not_joined():
     left = rectangle((0, 20), (8, 12), window=(0, 0, 32, 32), is_cut=True)
     right = rectangle((0, 30), (8, 12), window=(0, 16, 32, 48), is_cut=False)
-    assert len(joined([left, right])) == 2
+    assert len(joined([left, right], [], IMAGE)) == 2
 
 
 def test_objects_of_two_kinds_are_two():
-    assert (
-        len(joined([rectangle((0, 0), (4, 4)), rectangle((0, 0), (4, 4), kind=2, window=(0, 0, 9, 9))])) == 2
-    )
+    two = [rectangle((0, 0), (4, 4)), rectangle((0, 0), (4, 4), kind=2, window=(0, 0, 9, 9))]
+    assert len(joined(two, [], IMAGE)) == 2
 
 
 def test_windows_that_see_nothing_in_common_join_nothing():
     a = rectangle((0, 0), (8, 8), window=(0, 0, 8, 8), is_cut=True)
     b = rectangle((8, 0), (8, 8), window=(8, 0, 16, 8), is_cut=True)
-    assert len(joined([a, b])) == 2
+    assert len(joined([a, b], [(0, 0, 8, 8), (8, 0, 16, 8)], IMAGE)) == 2
+
+
+def test_a_piece_that_a_wider_view_does_not_see_is_no_object():
+    half = rectangle((20, 10), (12, 10), window=(0, 0, 32, 32), is_cut=True)
+    own, wider, narrow = (0, 0, 32, 32), (16, 0, 48, 32), (32, 0, 64, 32)
+    assert joined([half], [own, wider], IMAGE) == []
+    assert joined([half], [own, narrow], IMAGE) == [half]  # nobody sees it and what lies behind
+    at_border = rectangle((52, 10), (12, 10), window=(32, 0, 64, 32))
+    assert joined([at_border], [(32, 0, 64, 32), (40, 0, 64, 40)], IMAGE) == [at_border]
 
 
 def test_the_score_of_an_object_is_the_mean_of_the_networks():
@@ -128,7 +139,7 @@ def test_the_surest_object_takes_the_voxels_and_a_remnant_is_none():
 
 
 def test_without_objects_the_map_is_empty():
-    ids, kept = painted(joined([]), (5, 6))
+    ids, kept = painted(joined([], [], IMAGE), (5, 6))
     assert ids.shape == (5, 6)
     assert not ids.any()
     assert kept == []

@@ -24,6 +24,7 @@ from delineate.inference.pieces import Piece, Rectangle, agreed, common, joined,
 from delineate.inference.segmenter import check_channels, predicting
 from delineate.inference.source import Source
 from delineate.inference.windows import steps
+from delineate.networks.mask_rcnn import Found
 from delineate.networks.model import Model, load_network
 from delineate.networks.precision import Precision, autocast_type, device_of
 from delineate.planning.plan import Plan
@@ -111,7 +112,7 @@ class Finder:
         prepared = prepare_scan(scan, self.plan, configuration)
         source = Source.of(prepared.array, None, 0, configuration.patch)
         with predicting(self.networks):
-            several = [joined(self._seen(network, source, progress)) for network in self.networks]
+            several = [self._joined(network, source, progress) for network in self.networks]
         objects = [piece for piece in agreed(several) if piece.score >= self.sure]
         across = configuration.slice_axis or 0
         inner = triple(n for n in prepared.geometry.shape)
@@ -132,12 +133,29 @@ class Finder:
             scores={n: round(kept[n - 1].score, 4) for n in there},
         )
 
-    def _seen(self, network: nn.Module, source: Source, progress: Progress) -> Iterator[Piece]:
-        """The pieces of every window."""
+    def _joined(self, network: nn.Module, source: Source, progress: Progress) -> list[Piece]:
+        """The objects that one network finds."""
         patch, across = self.plan.configuration().patch, self.plan.configuration().slice_axis or 0
         starts = [steps(size, edge, self.step) for size, edge in zip(source.padded, patch, strict=True)]
         corners = [triple(corner) for corner in product(*starts)]
+        windows = [
+            _rectangle(triple(a - b for a, b in zip(corner, source.before, strict=True)), patch, across)
+            for corner in corners
+        ]
         image = _rectangle((0, 0, 0), source.shape, across)
+        found = self._found(network, source, corners, progress)
+        every = (
+            piece
+            for one, window in zip(found, windows, strict=True)
+            for piece in _clipped(pieces(one, window, image), image)
+        )
+        return joined(every, windows, image)
+
+    def _found(
+        self, network: nn.Module, source: Source, corners: Sequence[Shape], progress: Progress
+    ) -> Iterator[Found]:
+        """What the network sees in each window."""
+        patch, across = self.plan.configuration().patch, self.plan.configuration().slice_axis or 0
         device = device_of(self.device)
         kind = autocast_type(self.precision, device)
         for first in range(0, len(corners), self.batch):
@@ -145,9 +163,7 @@ class Finder:
             windows = torch.stack([source.window(corner, patch).squeeze(across - 3) for corner in some])
             with torch.autocast(device.type, dtype=kind, enabled=kind is not None):
                 found = network(windows.to(device))
-            for corner, one in zip(some, found, strict=True):
-                start = triple(a - b for a, b in zip(corner, source.before, strict=True))
-                yield from _clipped(pieces(one, _rectangle(start, patch, across), image), image)
+            yield from found
             progress(min(first + self.batch, len(corners)), len(corners), "windows")
 
 

@@ -2,7 +2,8 @@
 
 Windows overlap. An object that a window sees whole is taken from that window; what other windows see of it is
 dropped. Of an object that no window sees whole the pieces are put together. Two pieces are of one object if,
-where both windows look, they are the same.
+where both windows look, they are the same. A piece that ends with its window, and that another window which
+sees what lies behind does not see at all, is no object: it is half of one, or none.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Rectangle = tuple[int, int, int, int]  # first i, first j, stop i, stop j
 SAME = 0.5  # IoU, where both windows look, above which two pieces are of one object
 LEFT = 0.5  # share of an object that must be left when surer ones have taken their voxels
 NEAR = 2  # voxels: an object that ends so near to where a window ends may go on behind it
+BEHIND = 4  # voxels behind its end that a window has to see to have a say
 CELL = 64  # voxels: pieces are looked up by the cells of a lattice that they lie in
 
 
@@ -104,8 +106,8 @@ def pasted(mask: Tensor, box: Tensor, edges: tuple[int, int]) -> tuple[tuple[int
     return corner, (read[0, 0] >= 0.5).numpy()
 
 
-def joined(every: Iterable[Piece]) -> list[Piece]:
-    """One piece for each object, from those of all windows."""
+def joined(every: Iterable[Piece], windows: Sequence[Rectangle], image: Rectangle) -> list[Piece]:
+    """One piece for each object, from those of all `windows` of an image."""
     whole = sorted(every, key=lambda piece: (piece.is_cut, -piece.score))
     lattice, groups = _Lattice(), list[_Group]()
     for piece in whole:
@@ -116,7 +118,8 @@ def joined(every: Iterable[Piece]) -> list[Piece]:
         elif groups[mine].is_cut:
             lattice.add(mine, piece)
             groups[mine].members.append(piece)
-    return [group.object for group in groups]
+    places = np.array(windows).reshape(-1, 4)
+    return [group.object for group in groups if not group.is_denied(places, image)]
 
 
 def agreed(several: Sequence[Sequence[Piece]]) -> list[Piece]:
@@ -178,6 +181,15 @@ class _Group:
     @property
     def is_cut(self) -> bool:
         return self.members[0].is_cut
+
+    def is_denied(self, windows: npt.NDArray[np.int64], image: Rectangle) -> bool:
+        """Whether it is a single piece that a window (n, 4) with a wider view does not see."""
+        if len(self.members) > 1 or not self.is_cut:
+            return False
+        box = np.array(self.members[0].box)
+        first = np.maximum(box[:2] - BEHIND, image[:2])
+        stop = np.minimum(box[2:] + BEHIND, image[2:])
+        return bool(((windows[:, :2] <= first) & (windows[:, 2:] >= stop)).all(axis=1).any())
 
     def holds(self, piece: Piece) -> bool:
         """Whether a piece is of this object."""
