@@ -6,8 +6,9 @@ DATA is Task04_Hippocampus of the Medical Segmentation Decathlon, or any other d
 and never seen by anything; 4 are only watched. Of the others come, by seed, 5 of 10 of 20 labelled cases to
 learn from; all of them without labels are what encoders are pretrained on, and 60 others, with all
 structures merged into one, what the model of the other task is trained on. Every arm has the same network,
-patch, schedule, cases and minutes; what pretraining takes comes on top and is stated. What is finished is
-kept: the same command goes on. Results: WORK/few_shot.json and WORK/few_shot.md.
+patch, schedule, cases and minutes; what pretraining takes comes on top and is stated. `--arms
+scratch,own,mae` adds one from scratch with the network that the planner lays out for so few minutes. What is
+finished is kept: the same command goes on. Results: WORK/few_shot.json and WORK/few_shot.md.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from delineate.planning import Plan
 from delineate.space import LabelMap, LabelSchema
 
 SEED = 2026  # of the division of the cases
-ARMS = ("scratch", "mae", "genesis", "transfer")
+AT_RANDOM = ("scratch", "own")
+ARMS = ("scratch", "mae", "genesis", "transfer")  # and "own": at random, with the network of its own plan
 WHOLE = LabelSchema.of("whole")
 REPORT = "few_shot_report.json"
 
@@ -62,6 +64,7 @@ class Study:
     source: int = 60
     device: str = "cpu"
     thaw_after: float | None = None
+    encoder_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,11 @@ class Bench:
         content = json.loads((folder / "dataset.json").read_text())
         write_json(folder / "dataset.json", content | {"labels": {"background": 0, "whole": 1}})
 
-    def _planned(self, raw: Path, run: Path, wishes: PlanWishes) -> Plan:
-        """The plan of a run, with the network that all arms have."""
+    def _planned(self, raw: Path, run: Path, wishes: PlanWishes, *, own: bool = False) -> Plan:
+        """The plan of a run, with the network that all arms have, or its own."""
         watch = pipeline.Unwatched()
         plan = pipeline.plan(raw, run, wishes, watch)
-        if wishes.start.folder is None:
+        if wishes.start.folder is None and not own:
             plan = with_start(plan, Start.open(self._encoder("mae")))
             Run(run).save("plan.json", plan)
         return plan
@@ -190,18 +193,19 @@ class Bench:
             device=study.device,
             splits=SplitWishes(file=raw / "splits.json"),
             by_hand={"training.seed": seed},
-            start=StartWishes() if arm == "scratch" else self._begun(arm),
+            start=StartWishes() if arm in AT_RANDOM else self._begun(arm),
         )
-        plan = self._planned(raw, run, wishes)
+        plan = self._planned(raw, run, wishes, own=arm == "own")
         pipeline.train(run, TrainingWishes(device=study.device), pipeline.Unwatched())
         report = self._measured(Run(run), plan, f"{arm} {count} seed {seed}")
         write_text(run / REPORT, report.to_json())
         return report
 
     def _begun(self, arm: str) -> StartWishes:
-        if self.study.thaw_after is None:
-            return StartWishes(self.start(arm))
-        return StartWishes(self.start(arm), freeze="encoder", thaw_after=self.study.thaw_after)
+        rate, thaw_after = self.study.encoder_rate, self.study.thaw_after
+        if thaw_after is None:
+            return StartWishes(self.start(arm), encoder_rate=rate)
+        return StartWishes(self.start(arm), freeze="encoder", thaw_after=thaw_after, encoder_rate=rate)
 
     def _measured(self, run: Run, plan: Plan, title: str) -> Report:
         segmenter = fold_segmenter(run, plan, plan.use, 0, self.study.device)
@@ -332,6 +336,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--source", type=int, default=60)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--thaw-after", type=float, help="freeze encoders until this share of the training")
+    parser.add_argument("--encoder-rate", type=float, help="of the learning rate, for encoders that learnt")
     given = parser.parse_args(arguments)
     study = Study(
         given.data.resolve(),
@@ -347,6 +352,7 @@ def main(arguments: list[str]) -> None:
         source=given.source,
         device=given.device,
         thaw_after=given.thaw_after,
+        encoder_rate=given.encoder_rate,
     )
     study.folder.mkdir(parents=True, exist_ok=True)
     run(study)

@@ -94,14 +94,15 @@ def test_the_whole_study_on_a_tiny_dataset_and_again_from_where_it_was_left(tmp_
             "file_ending": ".nii.gz",
         },
     )
-    arms = ("scratch", "mae", "transfer")
+    arms = ("scratch", "own", "mae", "transfer")
     asked = Study(tmp_path / "data", tmp_path / "work", (2,), (0,), arms, steps=2, test=3, watch=1, source=3)
     rows = run(asked)
     assert tuple(row["arm"] for row in rows) == arms
     runs = tmp_path / "work" / "runs"
-    plans = [Plan.load(runs / f"{row['arm']}_2_seed0" / "plan.json") for row in rows]
+    plans = [Plan.load(runs / f"{arm}_2_seed0" / "plan.json") for arm in arms if arm != "own"]
     networks = {plan.configuration().network.to_json() + str(plan.configuration().patch) for plan in plans}
     assert len(networks) == 1, "every arm has the same network and patch"
+    assert not (runs / "own_2_seed0" / "start.json").exists()
     record = StartRecord.load(runs / "mae_2_seed0" / "start.json")
     held_out = Parts.of(Named(tuple(f"b{n}" for n in range(9))), asked).test
     assert not set(record.shared) & set(held_out)
