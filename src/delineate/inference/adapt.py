@@ -65,7 +65,9 @@ def with_statistics(
     norms = norms_of(segmenter)
     with _kept(norms):
         with _gathering(norms, share):
-            segmenter.labelled(scan, progress=progress)
+            replace(segmenter).labelled(
+                scan, progress=progress
+            )  # anew: what it holds of networks may be copies
         return segmenter.labelled(scan, probabilities=probabilities, progress=progress)
 
 
@@ -140,6 +142,7 @@ def _gathering(norms: Sequence[Norm], share: float) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+    assert all(each.count for each in sums.values())
 
 
 def _blank(norm: Norm) -> _Sums:
