@@ -194,6 +194,12 @@ def test_who_interrupts_finds_whole_files_only(tmp_path, finished, balls_folder)
     assert all(read_label_values(file).array.ndim == 3 for file in files)
 
 
+def test_statistics_are_not_taken_from_a_coarser_grid(tmp_path, finished, balls_folder):
+    how = SegmentWishes(fast=True, adapt=True)
+    with pytest.raises(DataError, match="some are of a coarser grid, which nobody measured"):
+        segment(finished / "model", [balls_folder], tmp_path / "out", how, Unwatched())
+
+
 def test_a_label_file_says_that_it_was_made_in_the_fast_mode(tmp_path, finished, balls_folder):
     class Words(Unwatched):
         def say(self, text):

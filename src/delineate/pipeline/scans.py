@@ -77,6 +77,11 @@ def opened(model: Path, out: Path, how: SegmentWishes, watch: Watch) -> Segmente
     """The segmenter in a model folder, as wished for; what does not fit into memory lies beside `out`."""
     from delineate.inference import Segmenter
 
+    if how.fast and how.adapt:
+        raise DataError(
+            "--adapt takes statistics from all windows of a scan, and with --fast some are of a coarser grid, "
+            "which nobody measured. Leave out one of the two."
+        )
     mirror = how.device != "cpu" if how.mirror is None else how.mirror
     engine = _engine(model, how, watch)
     with watch.stage("open the model"):
