@@ -79,7 +79,7 @@ def opened(model: Path, out: Path, how: SegmentWishes, watch: Watch) -> Segmente
 
     if how.fast and how.adapt:
         raise DataError(
-            "--adapt takes statistics from all windows of a scan, and with --fast some are of a coarser grid, "
+            "--adapt takes statistics from all windows of a scan; with --fast some are of a coarser grid, "
             "which nobody measured. Leave out one of the two."
         )
     mirror = how.device != "cpu" if how.mirror is None else how.mirror
