@@ -49,3 +49,21 @@ def test_windows_of_another_size_are_refused(graph):
     expected = "converted for windows of 8 x 8 x 8, got 8 x 8 x 16. Use the engine torch"
     with pytest.raises(ModelError, match=expected):
         OpenVino(graph, "f32", 1)(torch.zeros(1, 1, 8, 8, 16))
+
+
+def test_what_is_no_network_is_refused():
+    for source in (b"nonsense", (b"<xml/>", b"")):
+        with pytest.raises(ModelError, match=r"the engine openvino cannot read this network: Unable to read"):
+            OpenVino(source, "f32", 1)
+
+
+def test_what_openvino_cannot_compile_is_refused(graph, monkeypatch):
+    class Broken:
+        def compile_model(self, *_):
+            raise RuntimeError("Exception from core:\nno such operation.\n")
+
+    openvino = openvino_engine.package("openvino", "")
+    read = openvino_engine.read_graph(graph)
+    monkeypatch.setattr(openvino, "Core", Broken)
+    with pytest.raises(ModelError, match=r"read this network: no such operation\. .* delete that folder"):
+        OpenVino(read, "f32", 1)

@@ -6,7 +6,7 @@ from torch import Tensor, from_numpy
 
 from delineate.inference.engines.graph import INPUT
 from delineate.inference.engines.openvino_engine import check_edges
-from delineate.inference.engines.packages import package
+from delineate.inference.engines.packages import package, unreadable
 
 PURPOSE = "the engine onnx"
 ERRORS_ONLY = 3  # of its five levels of logging
@@ -21,7 +21,11 @@ class OnnxRuntime:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = ERRORS_ONLY
-        self._session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        state = package("onnxruntime.capi.onnxruntime_pybind11_state", PURPOSE)
+        try:
+            self._session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except (state.InvalidProtobuf, state.InvalidGraph, state.Fail, state.NotImplemented) as error:
+            raise unreadable("onnx", error) from None
         self._edges = tuple(self._session.get_inputs()[0].shape[2:])
 
     def __call__(self, patches: Tensor, /) -> Tensor:

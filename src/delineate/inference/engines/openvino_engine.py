@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from delineate.errors import ModelError
-from delineate.inference.engines.packages import package
+from delineate.inference.engines.packages import package, unreadable
 
 Numbers = Literal["f32", "bf16"]
 TOGETHER = 2**15  # voxels that are computed at once: more is not faster, and takes more memory
@@ -39,7 +39,10 @@ class OpenVino:
             "ENABLE_CPU_PINNING": False,  # several processes share a machine
         }
         self._wrapped = openvino.Tensor
-        self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
+        try:
+            self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
+        except RuntimeError as error:
+            raise unreadable("openvino", error) from None
         self._turn = threading.Lock()  # a request serves one caller at a time
         self._classes = graph.output(0).get_partial_shape()[1].get_length()
         self._edges = tuple(edge.get_length() for edge in list(graph.input(0).get_partial_shape())[2:])
@@ -59,9 +62,16 @@ class OpenVino:
 
 
 def read_graph(source: bytes | tuple[bytes, bytes]) -> Any:
-    """A graph of OpenVINO, from ONNX or from its own two files (XML and numbers)."""
+    """A graph of OpenVINO, from ONNX or from its own two files (XML and numbers).
+
+    Raises:
+        ModelError: it is none, or one of another version.
+    """
     core = package("openvino", PURPOSE).Core()
-    return core.read_model(source) if isinstance(source, bytes) else core.read_model(*source)
+    try:
+        return core.read_model(source) if isinstance(source, bytes) else core.read_model(*source)
+    except RuntimeError as error:
+        raise unreadable("openvino", error) from None
 
 
 def check_edges(edges: tuple[int, ...], expected: tuple[int, ...]) -> None:

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from delineate.errors import MissingPackage
+from delineate.errors import MissingPackage, ModelError
 from delineate.inference.engine import EngineName
 
 NEEDED: dict[EngineName, tuple[str, ...]] = {
@@ -46,3 +46,14 @@ def versions(engine: EngineName) -> dict[str, str] | None:
         return {name: version(name) for name in NEEDED[engine]}
     except PackageNotFoundError:
         return None
+
+
+def unreadable(engine: EngineName, error: Exception) -> ModelError:
+    """The error of a runtime that cannot read a network, in words."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    why = lines[-1] if lines else f"{type(error).__name__}."
+    return ModelError(
+        f"the engine {engine} cannot read this network: {why} If it is kept in a cache, delete that folder: it "
+        "is made again. If it is a model of newer packages, update them:  pip install --upgrade "
+        "'delineate[export]'"
+    )
