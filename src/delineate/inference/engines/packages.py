@@ -53,7 +53,7 @@ def unreadable(engine: EngineName, error: Exception) -> ModelError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     why = lines[-1] if lines else f"{type(error).__name__}."
     return ModelError(
-        f"the engine {engine} cannot read this network: {why} If it is kept in a cache, delete that folder: it "
-        "is made again. If it is a model of newer packages, update them:  pip install --upgrade "
+        f"the engine {engine} cannot read this network: {why} If it is kept in a cache, delete that folder: "
+        "it is made again. If it is a model of newer packages, update them:  pip install --upgrade "
         "'delineate[export]'"
     )
