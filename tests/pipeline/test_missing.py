@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from delineate.errors import DataError, RunError
+from delineate.evaluation import Report
 from delineate.io import read_label_values, write_labels, write_volume
 from delineate.io.disk import write_json
 from delineate.networks import Degraded, Model
 from delineate.pipeline import PlanWishes, Run, SegmentWishes, Unwatched, evaluate_missing, pack, run, segment
+from delineate.pipeline.judge import CHOICE, Choice
 from delineate.pipeline.missing import MISSING, without
 from delineate.pipeline.scans import degraded_file
 from delineate.space import Volume
@@ -54,8 +56,10 @@ def test_what_each_channel_is_worth_is_measured_and_packed(undemanding):
         (("FLAIR",), "small"),
     ]
     assert measured.cases == len(Run.open(undemanding).splits().folds[0].validation)
+    report = Report.load(undemanding / "evaluation" / "report.json")
     for loss in measured.losses:
         assert loss.loss == pytest.approx(loss.whole - loss.without)
+        assert loss.whole == pytest.approx(report.summary(loss.structure, "dice").mean)
     model = Model.open(undemanding / "model")
     assert model.degraded == measured
     assert "## Without a channel" in model.card
@@ -109,6 +113,18 @@ def test_where_every_case_lacks_something_nothing_can_be_taken_away(undemanding,
     run(data, folder, PlanWishes(steps=2, by_hand=QUICK), Unwatched())
     with pytest.raises(RunError, match="no measured case has all channels"):
         evaluate_missing(folder, Unwatched())
+    assert Choice.load(folder / CHOICE).baselines == {}  # classical methods need every channel
+
+
+def test_a_case_that_lacks_a_channel_is_judged_beside_whole_ones(sequences, tmp_path):
+    data, folder = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(sequences, data)
+    for number in (1, 4):
+        (data / "imagesTr" / f"ball_{number}_0001.nii.gz").unlink()
+    write_json(data / "channels.json", {"optional": ["FLAIR"]})
+    report = run(data, folder, PlanWishes(steps=2, by_hand=QUICK), Unwatched())
+    assert len(report.cases) == 2
+    assert set(Choice.load(folder / CHOICE).baselines) == {"threshold", "otsu", "region growing", "watershed"}
 
 
 def test_a_channel_is_taken_away_and_nothing_else_changes(sequences):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -134,9 +134,14 @@ class Judge:
         return first is not None and first.suffix.lower() in {".png", ".bmp", ".jpg", ".jpeg"}
 
     def _baselines(self) -> dict[str, float | None]:
-        """Mean Dice of the classical methods, fitted to training cases of the first trained fold."""
-        learnt = self.splits.folds[min(self.cases.values())].train[:FITTING_CASES]
+        """Mean Dice of the classical methods, fitted to training cases of the first trained fold.
+
+        They know no way to do without a channel: cases that lack one are left out.
+        """
+        learnt = self._whole(self.splits.folds[min(self.cases.values())].train)[:FITTING_CASES]
         judged = self._judged_classically
+        if not learnt or not judged:
+            return {}
         with self.watch.stage("baselines") as progress:
             fitted = fit_baselines(
                 learnt,
@@ -153,7 +158,11 @@ class Judge:
     @cached_property
     def _judged_classically(self) -> list[str]:
         first = min(self.cases.values())
-        return [case for case, fold in self.cases.items() if fold == first][:CLASSICAL_CASES]
+        return self._whole(case for case, fold in self.cases.items() if fold == first)[:CLASSICAL_CASES]
+
+    def _whole(self, cases: Iterable[str]) -> list[str]:
+        """The cases that have every channel."""
+        return [case for case in cases if not self.dataset.missing(self.dataset.case(case))]
 
     def _classical(self, method: Method, fitted: Baselines, cases: list[str]) -> float | None:
         def load(case: str) -> tuple[LabelMap, LabelMap]:

@@ -11,6 +11,7 @@ from delineate.errors import RunError
 from delineate.evaluation import Rules, evaluate_case
 from delineate.evaluation.assessment import SEED
 from delineate.evaluation.statistics import Bootstrap
+from delineate.inference import cleaned
 from delineate.io.disk import write_text
 from delineate.networks import Degraded, Loss
 from delineate.pipeline.fold import WEIGHTS, fold_digest, fold_segmenter
@@ -42,19 +43,19 @@ def measure_missing(run: Run, device: str, watch: Watch) -> Degraded:
     """
     if not run.has(CHOICE):
         raise RunError(f"{run.folder}: was not evaluated yet. Do so with:  delineate evaluate {run.folder}")
-    plan, use = run.plan(), Choice.load(run.folder / CHOICE).use
+    plan, choice = run.plan(), Choice.load(run.folder / CHOICE)
     if not plan.dispensable:
         raise RunError(
             f"{run.folder}: its networks did not learn to do without any channel, and refuse scans that lack "
             "one. Start a run with  --channel-dropout 0.2, or with cases that lack an optional channel."
         )
-    trial = _Trial(Judge(run, plan, run.dataset(), run.splits(), device, watch), use)
+    trial = _Trial(Judge(run, plan, run.dataset(), run.splits(), device, watch), choice)
     trial.measure()
     measured = Degraded(
         channels=tuple(channel.name for channel in plan.channels),
         cases=len(trial.cases),
         losses=tuple(trial.losses()),
-        made_from=made_from(run, use),
+        made_from=made_from(run, choice.use),
     )
     write_text(run.folder / MISSING, measured.to_json())
     write_text((run.folder / MISSING).with_suffix(".md"), f"# Missing channels\n\n{measured.to_markdown()}")
@@ -89,11 +90,12 @@ def measured_missing(run: Run, use: tuple[str, ...]) -> Degraded | None:
 class _Trial:
     """Cases that were segmented with all their channels, and are again without each.
 
-    found  (case, missing channel or "") -> Dice by structure
+    choice  which networks are given away, and what is cleaned up after them
+    found   (case, missing channel or "") -> Dice by structure
     """
 
     judge: Judge
-    use: tuple[str, ...]
+    choice: Choice
     found: dict[tuple[str, str], Dice] = field(default_factory=dict)
 
     @property
@@ -110,17 +112,18 @@ class _Trial:
                 f"{judge.run.folder}: no measured case has all channels: nothing can be taken away."
             )
         for fold in sorted({judge.cases[case] for case in self.cases}):
-            segmenter = fold_segmenter(judge.run, judge.plan, self.use, fold, judge.device)
+            segmenter = fold_segmenter(judge.run, judge.plan, self.choice.use, fold, judge.device)
             its = [case for case in self.cases if judge.cases[case] == fold]
             with judge.watch.stage(f"without channels, fold {fold}") as progress:
                 for number, case in enumerate(its):
                     progress(number, len(its), case)
-                    reference, whole = judge.pair(self.use, case)
+                    reference, whole = judge.pair(self.choice.use, case, self.choice.cleanup)
                     scan = judge.dataset.scan(judge.dataset.case(case))
                     self.found[case, ""] = _dice(reference, whole, case)
                     for name in judge.plan.dispensable:
                         lacking = segmenter.segment(without(scan, name)).labels
-                        self.found[case, name] = _dice(reference, lacking, case)
+                        tidy = cleaned(lacking, self.choice.cleanup)
+                        self.found[case, name] = _dice(reference, tidy, case)
                 progress(len(its), len(its), "")
 
     def losses(self) -> Iterator[Loss]:
@@ -158,4 +161,5 @@ def _loss(name: str, structure: str, rows: np.ndarray, draws: Bootstrap) -> Loss
 
 
 def _dice(reference: LabelMap, prediction: LabelMap, case: str) -> Dice:
-    return {row.structure: row.value for row in evaluate_case(reference, prediction, case, rules=DICE_ONLY)}
+    rows = evaluate_case(reference, prediction, case, rules=DICE_ONLY)  # volumes are among them, always
+    return {row.structure: row.value for row in rows if row.metric == "dice"}
