@@ -222,6 +222,29 @@ def test_a_result_that_covers_little_is_refused(pair):
         register(fixed, piece)
 
 
+def test_scans_that_meet_in_a_corner_are_refused(pair):
+    fixed, other, _ = pair
+    away = np.eye(4)
+    away[:3, 3] = 75.0, 83.0, 85.0  # of 80 x 88 x 90 mm
+    with pytest.raises(DataError, match="that is a guess"):
+        register(fixed, moved_by(other, away))
+
+
+def test_what_itk_cannot_search_is_refused_in_words(pair, monkeypatch):
+    import SimpleITK as itk  # noqa: N813
+
+    def fails(*_):
+        raise RuntimeError("sitk::ERROR\nToo many samples map outside moving image buffer.")
+
+    monkeypatch.setattr(itk.ImageRegistrationMethod, "Execute", fails)
+    before = itk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    with pytest.raises(
+        DataError, match="could not be registered: Too many samples map outside .* Look whether"
+    ):
+        register(*pair[:2])
+    assert itk.ProcessObject.GetGlobalDefaultNumberOfThreads() == before
+
+
 def test_what_is_found_is_told_in_a_line(pair):
     fixed, other, _ = pair
     told = register(fixed, moved_by(other, transform(1))).to_line()
