@@ -1,4 +1,4 @@
-"""Options for missing sequences and imperfect labels reach the plan, and are refused where they do nothing."""
+"""Options for missing sequences and imperfect labels reach the plan; those that do nothing are refused."""
 
 import json
 

@@ -86,5 +86,5 @@ def test_labels_of_models_teach_and_never_judge(mixed):
 
 def test_where_models_made_all_labels_nothing_can_judge(mixed):
     dataset = Dataset.open(mixed).subset(["d", "e"])
-    with pytest.raises(DataError, match="labels of d, e were made by a model .* say so to count them"):
+    with pytest.raises(DataError, match=r"labels of d, e were made by a model .* say so to count them"):
         make_splits(dataset, folds=2)

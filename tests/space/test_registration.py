@@ -239,7 +239,7 @@ def test_what_itk_cannot_search_is_refused_in_words(pair, monkeypatch):
     monkeypatch.setattr(itk.ImageRegistrationMethod, "Execute", fails)
     before = itk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     with pytest.raises(
-        DataError, match="could not be registered: Too many samples map outside .* Look whether"
+        DataError, match=r"could not be registered: Too many samples map outside .* Look whether"
     ):
         register(*pair[:2])
     assert itk.ProcessObject.GetGlobalDefaultNumberOfThreads() == before

@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from delineate.dataset import Dataset
-from delineate.io import read_label_values
+from delineate.io import read_label_values, read_volume, write_volume
 from delineate.pipeline import Run
 from delineate.planning import fingerprint, make_plan
 from delineate.preparation import prepare_scan
@@ -103,6 +104,48 @@ def test_a_missing_channel_is_named_and_never_made_up(finished, heads, terminal,
     assert done.returncode == 1
     assert "1 of 6 cases could not be segmented" in done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 5
+
+
+def test_a_sequence_that_moved_is_found_and_put_back(heads, terminal, tmp_path):
+    copy = tmp_path / "heads"
+    for name in ("head_000", "head_001", "head_002"):
+        shutil.copytree(heads / name, copy / name)
+    moved = copy / "head_001" / "head_001_flair.nii.gz"
+    scan = read_volume(moved)
+    write_volume(replace(scan, array=np.roll(scan.array, 4, axis=1)), moved)
+    before = terminal.run("check", copy, "--alignment")
+    assert before.returncode == 0, before.stderr
+    assert "misaligned  (1)" in before.stdout
+    assert "head_001: FLAIR lies up to" in before.stdout
+    done = terminal.run("align", copy, tmp_path / "aligned")
+    assert done.returncode == 0, done.stderr
+    after = terminal.run("check", tmp_path / "aligned", "--alignment")
+    assert after.returncode == 0, after.stdout
+    assert "misaligned" not in after.stdout
+
+
+def test_heads_without_flair_are_learnt_and_segmented_and_say_so(heads, terminal, tmp_path):
+    copy, folder = tmp_path / "heads", tmp_path / "run"
+    shutil.copytree(heads, copy)
+    (copy / "head_001" / "head_001_flair.nii.gz").unlink()
+    (copy / "channels.json").write_text('{"optional": ["FLAIR"]}')
+    words = ("--steps", 3, "--device", "cpu", "--set", "precision=fp32")
+    done = terminal.run("run", copy, folder, *words)
+    assert done.returncode == 0, done.stderr
+    assert "head_001: FLAIR is missing, which is declared optional" in done.stderr
+    done = terminal.run("evaluate", folder, "--missing-channels")
+    assert done.returncode == 0, done.stderr
+    assert "| FLAIR | whole tumour |" in done.stdout
+    assert terminal.run("pack", folder).returncode == 0
+    out = tmp_path / "out"
+    done = terminal.run("segment", folder / "model", copy / "head_001", "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert "DEGRADED: made without FLAIR" in done.stderr
+    mark = json.loads((out / "head_001_degraded.json").read_text())
+    assert {loss["structure"] for loss in mark["losses"]} == set(REGIONS)
+    (copy / "head_001" / "head_001_t2.nii.gz").unlink()
+    done = terminal.run("segment", folder / "model", copy / "head_001", "-o", out)
+    assert done.returncode == 1
 
 
 def test_a_real_tumour_opens_as_brats_and_is_normalised_inside_the_brain(shared_data, tmp_path):

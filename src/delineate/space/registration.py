@@ -107,8 +107,8 @@ class Alignment(Record):
     def to_line(self) -> str:
         """The finding in words."""
         return (
-            f"{self.rules.kind}: moved by up to {self.displacement_mm:.2f} mm ({self.voxels:.2f} voxels), turned "
-            f"by {self.rotation_deg:.2f} degrees; mutual information {self.before:.3f} before, "
+            f"{self.rules.kind}: moved by up to {self.displacement_mm:.2f} mm ({self.voxels:.2f} voxels), "
+            f"turned by {self.rotation_deg:.2f} degrees; mutual information {self.before:.3f} before, "
             f"{self.after:.3f} after; covers {self.overlap:.0%}"
         )
 
@@ -136,8 +136,8 @@ def register(fixed: Volume, moving: Volume, rules: RegistrationRules | None = No
     if after.overlap < OVERLAP:
         raise DataError(
             f"{_names(fixed, moving)}: where they look most alike, only {after.overlap:.0%} of the first "
-            f"is covered by the second (expected {OVERLAP:.0%} or more): that is a guess. Register scans of the "
-            "same part of the body."
+            f"is covered by the second (expected {OVERLAP:.0%} or more): that is a guess. Register scans of "
+            "the same part of the body."
         )
     onto: Matrix = np.asarray(np.linalg.inv(found), dtype=np.float64)  # moving world -> fixed world
     corners = moving.geometry.cropped(second.box).corners()
@@ -214,8 +214,8 @@ def _refuse_unfit(scan: Volume) -> None:
     if min(scan.geometry.shape) < FEWEST:
         raise GeometryError(
             f"registration takes volumes of at least {FEWEST} voxels along every axis, got "
-            f"{' x '.join(map(str, scan.geometry.shape))}{scan.source.note}. Pictures and stacks of few slices "
-            "say too little about where they lie in depth."
+            f"{' x '.join(map(str, scan.geometry.shape))}{scan.source.note}. Pictures and stacks of few "
+            "slices say too little about where they lie in depth."
         )
     values = scan.array[0]
     if not np.isfinite(values).all():
@@ -239,8 +239,8 @@ def _start(fixed: _Shown, moving: _Shown, rules: RegistrationRules) -> Matrix:
     if not covered:
         apart = float(np.linalg.norm(fixed.centre - moving.centre))
         raise DataError(
-            f"{_names(fixed.scan, moving.scan)}: do not overlap: by their headers the middles of what they show "
-            f"are {apart:.0f} mm apart. If they are of the same part of the body in different coordinates, "
+            f"{_names(fixed.scan, moving.scan)}: do not overlap: by their headers the middles of what they "
+            f"show are {apart:.0f} mm apart. If they show the same part of the body in other coordinates, "
             "begin with their middles on each other (start: centres)."
         )
     return start
