@@ -1,6 +1,9 @@
 """A bench: methods trained on one split with equal compute, taken up where it was left."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -69,6 +72,30 @@ def test_what_is_trained_stays_and_more_may_be_asked_for(benched, balls_folder):
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert found.methods[0].means[0] == next(t.mean for t in before.trained if t.method == "U-Net")
     assert bench(balls_folder, out, WISHES, Unwatched()) == before
+
+
+def _is_there(folder, name):
+    """Whether a file of this name lies anywhere below; folders may go while they are looked through."""
+    try:
+        return any(folder.rglob(name))
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["fingerprint.json", "checkpoint.safetensors", "weights.safetensors"])
+def test_killed_at_any_moment_the_same_comes_out(benched, balls_folder, tmp_path, moment):
+    out = tmp_path / "out"
+    words = ["bench", str(balls_folder), str(out), "--networks", "planned,resnet_unet", "--seeds", "0"]
+    settings = [word for name, value in QUICK.items() for word in ("--set", f"{name}={value}")]
+    command = [sys.executable, "-m", "delineate", "-q", *words, "--steps", "2", "--device", "cpu", *settings]
+    with subprocess.Popen(command) as running:
+        while running.poll() is None and not _is_there(out, moment):
+            time.sleep(0.05)
+        running.kill()
+    found = bench(balls_folder, out, WISHES, Unwatched())
+    assert [m.but(seeds=()) for m in found.methods] == [m.but(seeds=()) for m in benched[1].methods]
+    assert found.comparison == benched[1].comparison
 
 
 def test_other_conditions_take_another_folder(benched, balls_folder):
