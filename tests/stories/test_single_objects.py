@@ -153,9 +153,9 @@ def test_what_was_found_is_kept_and_found_anew_only_by_other_weights(finished):
 @pytest.mark.slow
 def test_touching_nuclei_are_told_apart_better_than_by_any_foreground(tmp_path):
     """PQ beside that of the connected pieces of the true foreground, which no semantic network can beat."""
-    raw, folder = written(tmp_path / "raw", 30, size=64, count=16), tmp_path / "run"
-    settings = {"training.validation_batches": 1, "batch": 4, "training.validate_every": 120}
-    report = run(raw, folder, PlanWishes(steps=240, network="mask_rcnn", by_hand=settings), Unwatched())
+    raw, folder = written(tmp_path / "raw", 24, size=56, count=14), tmp_path / "run"
+    settings = {"training.validation_batches": 1, "batch": 3, "training.validate_every": 85}
+    report = run(raw, folder, PlanWishes(steps=170, network="mask_rcnn", by_hand=settings), Unwatched())
     dataset = Dataset.open(raw)
 
     def pieces(case):
