@@ -24,9 +24,9 @@ EDGE = 420  # pixels of a picture's longer side
 
 def coloured(objects: InstanceMap) -> LabelMap:
     """The objects as labels 1 to 8, so that neighbours mostly differ."""
-    _, ids = np.unique(np.where(objects.known, objects.array, 0) if objects.ignore else objects.array,
-                       return_inverse=True)  # fmt: skip
-    ids = ids.reshape(objects.array.shape) + (0 if (objects.array == 0).any() else 1)
+    there = objects.array if objects.known is None else np.where(objects.known, objects.array, 0)
+    _, ids = np.unique(there, return_inverse=True)
+    ids = ids.reshape(there.shape) + (0 if (there == 0).any() else 1)
     array = np.where(ids > 0, (ids - 1) % COLOURS + 1, 0).astype(np.uint8)
     schema = LabelSchema.of(*(f"objects {n}" for n in range(1, COLOURS + 1)))
     return LabelMap(array, objects.geometry, schema)
