@@ -36,6 +36,7 @@ def test_what_is_said_comes_back_and_can_be_written_again():
     assert not found.is_evidence
     assert found.cells == cells
     assert found.but(reviewed="Dr A").is_evidence
+    assert not provenance_of(case(**cells, label_reviewed="No")).is_evidence
 
 
 @pytest.mark.parametrize(

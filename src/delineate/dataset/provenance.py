@@ -32,6 +32,7 @@ COLUMNS = {
     name: f"label_{name}" for name in ("origin", "author", "tool", "model", "date", "reviewed", "confidence")
 }
 SHOWN = 5  # cases in a message
+NOBODY = frozenset({"no", "false", "0", "-", "none", "nobody"})  # what may stand where nobody reviewed
 
 
 class Provenance(Record):
@@ -67,6 +68,8 @@ def provenance_of(case: Case) -> Provenance:
         DataError: an origin or a confidence that cannot be.
     """
     cells = {name: case.extra.get(column, "").strip() for name, column in COLUMNS.items()}
+    if cells["reviewed"].lower() in NOBODY:
+        cells["reviewed"] = ""
     origin, confidence = cells.pop("origin") or "manual", cells.pop("confidence")
     if origin not in get_args(Origin):
         raise DataError(

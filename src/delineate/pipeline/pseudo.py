@@ -141,7 +141,7 @@ def _labelled(
     if mean < wishes.least:
         watch.say(f"{case.id}: left out: sure to {mean:.3f}, less than {wishes.least:g}")
         return None
-    kind = np.uint8 if max(schema.values) < 256 else np.uint16
+    kind: type[np.unsignedinteger[Any]] = np.uint8 if max(schema.values) < 256 else np.uint16
     array = np.where(sure >= wishes.threshold, found.labels.array, schema.ignore or 0).astype(kind)
     file = out / "labels" / f"{case.id}.nii.gz"
     write_labels(LabelMap(array, found.labels.geometry, schema), file)
