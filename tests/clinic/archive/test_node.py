@@ -85,6 +85,20 @@ def test_a_full_disk_is_told_to_the_sender_who_tries_again(file):
             node(port).send([file])
 
 
+def test_what_is_stored_is_not_sent_again_where_the_node_fails_meanwhile(file):
+    arrived, full = [], [OSError("no space left")]
+
+    def keep(content, caller):
+        if len(arrived) == 2 and full:
+            raise full.pop()
+        arrived.append(content)
+
+    with receiver(OURS, keep) as port:
+        node(port).send([file] * 4)
+    assert len(arrived) == 4
+    assert not full
+
+
 def test_a_file_that_cannot_be_used_is_refused_for_good(file):
     def keep(content, caller):
         raise DataError("has no StudyInstanceUID")

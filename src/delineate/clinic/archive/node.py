@@ -7,6 +7,7 @@ asked again; what it refuses for good (our AE title is unknown, the class is not
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -91,19 +92,24 @@ class NodeArchive:
         return self._asked([build_context(model)], moved)
 
     def send(self, files: Sequence[Path]) -> None:
-        """Stores files; returns when the node has said of each that it is stored."""
+        """Stores files; returns when the node has said of each that it is stored.
+
+        Where the node falls silent it is tried again, with those that it has not said it of.
+        """
         kinds = [(file, *described(file)) for file in files]
         wanted = sorted({(sop_class, syntax) for _, sop_class, _, syntax in kinds})
         for start in range(0, len(wanted), MOST_CONTEXTS):
             part = wanted[start : start + MOST_CONTEXTS]
-            chosen = [file for file, sop_class, _, syntax in kinds if (sop_class, syntax) in part]
-            self._asked([build_context(*pair) for pair in part], partial(self._stored, files=chosen))
+            left = deque(file for file, sop_class, _, syntax in kinds if (sop_class, syntax) in part)
+            self._asked([build_context(*pair) for pair in part], partial(self._stored, left=left))
 
-    def _stored(self, link: Association, *, files: Sequence[Path]) -> None:
+    def _stored(self, link: Association, *, left: deque[Path]) -> None:
+        """Takes away from `left` what is stored."""
         accepted = {
             (context.abstract_syntax, context.transfer_syntax[0]) for context in link.accepted_contexts
         }
-        for file in files:
+        while left:
+            file = left[0]
             sop_class, _, syntax = described(file)
             if (sop_class, syntax) not in accepted:
                 raise ArchiveError(
@@ -111,6 +117,7 @@ class NodeArchive:
                 )
             with quiet("pydicom"):
                 self._judged(link.send_c_store(file), "C-STORE")
+            left.popleft()
 
     def _judged(self, status: Dataset | None, what: str) -> None:
         """Refuses what is no success; an empty status says that the other side fell silent."""
