@@ -18,7 +18,8 @@ from statistics import median
 from benchmarks.measure import cost
 
 LABELS = (25, 101)
-BLOCK = 205  # edges that nnU-Net reads for a rotated and shrunken patch of 128
+BLOCK = 300  # edges of the block: more than a rotated and shrunken patch of 128 reaches over
+READ = 205  # edges that nnU-Net reads of it, whatever is drawn
 OURS = """
 import json, sys, time
 import numpy as np, torch
@@ -50,6 +51,9 @@ transforms = nnUNetTrainer.get_training_transforms(
     is_cascaded=False, foreground_labels=list(range(1, labels + 1)), regions=None, ignore_label=None)
 image, values = (torch.from_numpy(block[name].astype(kind))[None] for name, kind in
                  (("image", np.float32), ("labels", np.int16)))
+first, read = (image.shape[1] - int(sys.argv[4])) // 2, int(sys.argv[4])
+image, values = (each[:, first:first + read, first:first + read, first:first + read].contiguous()
+                 for each in (image, values))
 def sample(seed):
     np.random.seed(seed); torch.manual_seed(seed)
     transforms(image=image.clone(), segmentation=values.clone())
@@ -77,7 +81,7 @@ def main(arguments: list[str]) -> None:
         said: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(given.pairs):
             for name, command in sides.items():
-                took = cost([*command, str(block), str(given.samples), str(labels)])
+                took = cost([*command, str(block), str(given.samples), str(labels), str(READ)])
                 said[name].append(json.loads(took.output.splitlines()[-1])["seconds"])
         seconds = {name: median(values) for name, values in said.items()}
         row = {"labels": labels, "seconds": seconds}
@@ -94,7 +98,7 @@ def write_block(path: Path, labels: int) -> Path:
     image = rng.normal(size=(BLOCK,) * 3).astype(np.float32)
     values = np.zeros(image.shape, np.uint8)
     for value in range(1, labels + 1):
-        start = rng.integers(0, BLOCK - 30, 3)
+        start = rng.integers((BLOCK - READ) // 2, (BLOCK + READ) // 2 - 30, 3)
         stop = start + rng.integers(10, 30, 3)
         values[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = value
     np.savez(path, image=image, labels=values)
