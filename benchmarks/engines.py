@@ -1,6 +1,6 @@
 """Engines: one window through every engine and precision: time, operations a second, share of the peak.
 
-    python -m benchmarks engines [MODEL ...] [--rounds 20] [--out benchmarks/work/engines]
+    python -m benchmarks engines [MODEL ...] [--rounds 20] [--out FOLDER]
 
 Without MODEL two networks with random weights: that of the hippocampus (windows of 40 x 56 x 40) and the
 large one of a CT with 25 classes (128 x 128 x 128). The peak is the best matrix product found in the same
@@ -229,7 +229,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks engines", description=__doc__)
     parser.add_argument("models", type=Path, nargs="*", metavar="MODEL")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/work/engines"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "work" / "engines")
     given = parser.parse_args(arguments)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as place:

@@ -114,3 +114,12 @@ def test_a_file_that_is_missing_or_binary_is_named(tmp_path):
     (tmp_path / "scan.json").write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(RecordError, match=r"scan.json: is not a text file; expected JSON"):
         Tree.load(tmp_path / "scan.json")
+
+
+def test_two_records_differ_in_the_fields_that_are_not_equal():
+    class Pair(Record):
+        first: int
+        second: tuple[int, ...] = ()
+
+    assert Pair(first=1).differing(Pair(first=1)) == []
+    assert Pair(first=1).differing(Pair(first=2, second=(3,))) == ["first", "second"]

@@ -26,6 +26,10 @@ class Record(BaseModel):
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**(fields | changes))
 
+    def differing(self, other: Self) -> list[str]:
+        """The names of the fields in which the two are not equal."""
+        return [name for name in type(self).model_fields if getattr(self, name) != getattr(other, name)]
+
     def to_json(self) -> str:
         """Readable JSON: short lists stay on one line."""
         return compact(self.model_dump(mode="json")) + "\n"

@@ -8,6 +8,7 @@ reference is a line, the prediction a tint: tint outside its line was invented, 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,6 +34,18 @@ EDGE = 320  # pixels along the longer side
 LINE = 2  # pixels
 TINT = 0.4  # opacity of the prediction
 WINDOW = (0.5, 99.5)  # percentiles of the scan that become black and white
+
+
+def picked(ranked: Sequence[str], worst: int, median: int, best: int) -> list[tuple[str, str]]:
+    """Which of the cases, the worst first, to show: place and case, none twice."""
+    middle = len(ranked) // 2
+    wanted = [("worst", case) for case in ranked[:worst]]
+    wanted += [("median", case) for case in ranked[middle : middle + median]]
+    wanted += [("best", case) for case in ranked[-best:]]
+    seen: dict[str, str] = {}
+    for place, case in wanted:
+        seen.setdefault(case, place)
+    return [(place, case) for case, place in seen.items()]
 
 
 @dataclass(frozen=True)

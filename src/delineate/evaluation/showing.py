@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from delineate.evaluation.averages import HEADS, DiceAverages
-from delineate.evaluation.figures import best_view, colors, png, slice_figure
+from delineate.evaluation.figures import best_view, colors, picked, png, slice_figure
 from delineate.evaluation.measures import MEASURES, Measure
 from delineate.evaluation.plots import box_plot
 from delineate.evaluation.scores import Overall, Report, Summary
@@ -61,7 +61,7 @@ EMPTY_IN_WORDS = {
 
 def case_section(report: Report, look: Look, progress: Progress = silent) -> Section:
     """The worst cases, because they teach most, with some in the middle and the best."""
-    picks = _picked(report.ranked(_judged_by(report)))
+    picks = picked(report.ranked(_judged_by(report)), WORST, MEDIAN, BEST)
     pictures: list[Picture] = []
     legend: dict[str, Color] = {}
     for number, (place, case) in enumerate(picks):
@@ -91,18 +91,6 @@ def _scores(report: Report, case: str) -> str:
     metric = _judged_by(report)
     values = {structure: report.values(structure, metric)[case] for structure in report.structures}
     return ", ".join(f"{name} {value:.2f}" for name, value in values.items() if value is not None)
-
-
-def _picked(ranked: Sequence[str]) -> list[tuple[str, str]]:
-    """Which cases to show: place and case, none twice."""
-    middle = len(ranked) // 2
-    wanted = [("worst", case) for case in ranked[:WORST]]
-    wanted += [("median", case) for case in ranked[middle : middle + MEDIAN]]
-    wanted += [("best", case) for case in ranked[-BEST:]]
-    seen: dict[str, str] = {}
-    for place, case in wanted:
-        seen.setdefault(case, place)
-    return [(place, case) for case, place in seen.items()]
 
 
 def _table(report: Report) -> tuple[tuple[str, ...], list[list[Cell]]]:

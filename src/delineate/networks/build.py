@@ -191,8 +191,7 @@ def _of_objects(spec: NetworkSpec, detector: DetectorSpec, inputs: int, outputs:
 
 def _check_seed(spec: NetworkSpec) -> None:
     expected = seed_spec(spec.kind)
-    wrong = [name for name in type(spec).model_fields if getattr(spec, name) != getattr(expected, name)]
-    if wrong:
+    if wrong := spec.differing(expected):
         raise PlanError(
             f"{spec.kind} has a fixed layout, but the plan changes its {', '.join(wrong)}: expected "
             f"{[getattr(expected, name) for name in wrong]}, got {[getattr(spec, name) for name in wrong]}. "

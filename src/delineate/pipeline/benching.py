@@ -24,6 +24,7 @@ from delineate.errors import Error, PlanError, RunError
 from delineate.evaluation import Report, Rules, write_report
 from delineate.evaluation.benchmark import Bench, Trained, bench_of, bench_page, write_bench
 from delineate.io.disk import file_digest, write_text
+from delineate.pipeline.asked import asked_otherwise
 from delineate.pipeline.fold import WEIGHTS
 from delineate.pipeline.judge import Judge
 from delineate.pipeline.run_folder import Run, signatures
@@ -422,13 +423,7 @@ def _say_length(work: _Bench, watch: Watch) -> None:
 
 def _refuse_other(out: Path, asked: Asked) -> None:
     """Trainings under other conditions are not compared with these."""
-    file = out / ASKED
-    if not file.is_file():
-        write_text(file, asked.to_json())
-        return
-    before = Asked.load(file)
-    if before != asked:
-        different = [name for name in Asked.model_fields if getattr(before, name) != getattr(asked, name)]
+    if different := asked_otherwise(out / ASKED, asked):
         raise RunError(
             f"{out}: holds trainings with another {' and '.join(different)}; compared with these they would "
             "be told apart by that. Name another folder."

@@ -112,8 +112,7 @@ def pretrain(
 def _planned(run: Run, dataset: Dataset, wishes: PretrainWishes, watch: Watch) -> Plan:
     if run.has("plan.json"):
         before = Asked.load(run.folder / ASKED)
-        if before != wishes.asked:
-            changed = [n for n in Asked.model_fields if getattr(before, n) != getattr(wishes.asked, n)]
+        if changed := before.differing(wishes.asked):
             words = ", ".join(f"{n} {getattr(before, n)}" for n in changed)
             raise RunError(
                 f"{run.folder}: was begun with {words}. Ask for the same to go on, or name a new folder."

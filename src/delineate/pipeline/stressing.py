@@ -22,6 +22,7 @@ from delineate.evaluation.scores import report_of
 from delineate.evaluation.stress import Stress, stress_of, stress_page, write_stress
 from delineate.evaluation.stress.measured import BREAKS
 from delineate.io.disk import write_text
+from delineate.pipeline.asked import asked_otherwise
 from delineate.pipeline.run_folder import signatures
 from delineate.pipeline.watch import Watch
 from delineate.record import Record
@@ -233,13 +234,7 @@ def _suite(plan: Plan, modality: Modality, only: Sequence[str] | None) -> tuple[
 
 def _refuse_other(out: Path, asked: Asked) -> None:
     """Measurements of another model or of other shifts are not mixed with these."""
-    file = out / ASKED
-    if not file.is_file():
-        write_text(file, asked.to_json())
-        return
-    before = Asked.load(file)
-    if before != asked:
-        different = [name for name in Asked.model_fields if getattr(before, name) != getattr(asked, name)]
+    if different := asked_otherwise(out / ASKED, asked):
         raise RunError(
             f"{out}: holds measurements with another {' and '.join(different)}. Name another folder, or "
             "remove this one."

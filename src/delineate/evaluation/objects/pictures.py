@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from delineate.evaluation.figures import best_view, png, slice_figure
+from delineate.evaluation.figures import best_view, picked, png, slice_figure
 from delineate.evaluation.objects.instance_map import InstanceMap
 from delineate.evaluation.objects.instance_report import InstanceReport
 from delineate.page import Gallery, Picture, Section, picture_uri
@@ -35,7 +35,7 @@ def coloured(objects: InstanceMap) -> LabelMap:
 def object_pictures(report: InstanceReport, look: LookAtObjects, progress: Progress = silent) -> Section:
     """The worst cases by PQ, because they teach most, with some in the middle and the best."""
     scores = {case: value for case, value in report.values("pq").items() if value is not None}
-    picks = _picked(sorted(scores, key=lambda case: (scores[case], case)))
+    picks = picked(sorted(scores, key=lambda case: (scores[case], case)), WORST, MEDIAN, BEST)
     pictures = []
     for number, (place, case) in enumerate(picks):
         progress(number, len(picks), case)
@@ -47,15 +47,3 @@ def object_pictures(report: InstanceReport, look: LookAtObjects, progress: Progr
     progress(len(picks), len(picks), "")
     remarks = ("tinted: what was found", "outlined: the reference", "colours only tell neighbours apart")
     return Section("Cases", (Gallery(tuple(pictures), (), remarks),))
-
-
-def _picked(ranked: Sequence[str]) -> list[tuple[str, str]]:
-    """Which cases to show: place and case, none twice."""
-    middle = len(ranked) // 2
-    wanted = [("worst", case) for case in ranked[:WORST]]
-    wanted += [("median", case) for case in ranked[middle : middle + MEDIAN]]
-    wanted += [("best", case) for case in ranked[-BEST:]]
-    seen: dict[str, str] = {}
-    for place, case in wanted:
-        seen.setdefault(case, place)
-    return [(place, case) for case, place in seen.items()]
